@@ -1,0 +1,1 @@
+"""Drive 3D Slicer from a Jupyter notebook."""

@@ -1,0 +1,258 @@
+"""The one exception tree.
+
+::
+
+    SlicerNotebookError
+    ├── InputError                 what was passed in is wrong (also a ValueError)
+    │   ├── ArgumentError          an argument's type or name (also a TypeError)
+    │   ├── PathNotFoundError      no such file or folder (also a FileNotFoundError)
+    │   ├── EmptyFolderError       a folder without any usable file
+    │   ├── FileFormatError        a file that Slicer or the library cannot read as asked
+    │   │   └── NotDicomError      a file that is not DICOM
+    │   ├── ArrayError             an array's shape, dtype or affine
+    │   ├── NodeNotFoundError      no MRML node of that id or name (also a LookupError)
+    │   ├── AmbiguousNameError     several MRML nodes of that name (also a LookupError)
+    │   ├── ViewNotFoundError      no view of that name (also a LookupError)
+    │   ├── UidNotFoundError       no such study or series in the index (also a LookupError)
+    │   └── CommandNotFoundError   no such command (also a LookupError)
+    ├── DicomError
+    │   ├── SeriesRefusedError     a series that would not become a correct volume
+    │   └── IndexDatabaseError     the index database cannot be used
+    ├── SessionError
+    │   ├── LaunchError            Slicer did not start
+    │   │   └── SlicerNotInstalledError
+    │   ├── SessionNotFoundError   no running Slicer of that name
+    │   ├── SessionClosedError     the session was closed here
+    │   ├── ConnectionLostError    Slicer died or cannot be reached
+    │   └── ProtocolError          the two ends do not understand each other
+    ├── CommandError               a command ran in Slicer and failed there
+    │   └── RemoteError            user code raised in Slicer; carries the remote traceback
+    ├── JobCancelledError          the job was cancelled
+    ├── DeadlineError              a wait ran out (also a TimeoutError)
+    ├── RenderingError             no picture can be made on this machine
+    └── QtRequiredError            that part of Slicer needs Qt (also an AttributeError)
+
+Exceptions hold data; ``__str__`` builds the text: what happened, what was expected, what came, and what to do.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+__all__ = [
+    "AmbiguousNameError",
+    "ArgumentError",
+    "ArrayError",
+    "CommandError",
+    "CommandNotFoundError",
+    "ConnectionLostError",
+    "DeadlineError",
+    "DicomError",
+    "EmptyFolderError",
+    "FileFormatError",
+    "IndexDatabaseError",
+    "InputError",
+    "JobCancelledError",
+    "LaunchError",
+    "NodeNotFoundError",
+    "NotDicomError",
+    "PathNotFoundError",
+    "ProtocolError",
+    "QtRequiredError",
+    "RemoteError",
+    "RenderingError",
+    "SeriesRefusedError",
+    "SessionClosedError",
+    "SessionError",
+    "SessionNotFoundError",
+    "SlicerNotInstalledError",
+    "SlicerNotebookError",
+    "UidNotFoundError",
+    "ViewNotFoundError",
+    "by_name",
+]
+
+
+class SlicerNotebookError(Exception):
+    """Base of every error this library raises.
+
+    Args:
+        message: what happened, in one sentence.
+        expected: what was expected, in words.
+        got: what came instead, in words.
+        hint: what to do next.
+        details: further data of the error; plain JSON-like values only, they cross the link.
+    """
+
+    _tree: ClassVar[dict[str, type[SlicerNotebookError]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # Only this module's own classes cross the link by name; a user's subclass stays local.
+        if cls.__module__ == __name__:
+            SlicerNotebookError._tree[cls.__name__] = cls
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        expected: str | None = None,
+        got: str | None = None,
+        hint: str | None = None,
+        details: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.expected = expected
+        self.got = got
+        self.hint = hint
+        self.details: dict[str, Any] = details or {}
+        #: Traceback text of the Slicer process, where the error was raised there.
+        self.remote_traceback: str | None = None
+        #: What VTK, ITK or MRML reported (vtkErrorMacro) while the command ran.
+        self.vtk_errors: list[str] = []
+
+    def __str__(self) -> str:
+        parts = [self.message or type(self).__name__]
+        if self.expected is not None:
+            parts.append(f"  expected: {self.expected}")
+        if self.got is not None:
+            parts.append(f"  got: {self.got}")
+        if self.vtk_errors:
+            parts.append("  Slicer reported:")
+            parts.extend(f"    {line}" for text in self.vtk_errors for line in text.strip().splitlines())
+        if self.hint is not None:
+            parts.append(f"  what to do: {self.hint}")
+        if self.remote_traceback:
+            parts.append("  in Slicer:")
+            parts.extend(f"    {line}" for line in self.remote_traceback.rstrip().splitlines())
+        return "\n".join(parts)
+
+
+class InputError(SlicerNotebookError, ValueError):
+    """What was passed in is wrong."""
+
+
+class ArgumentError(InputError, TypeError):
+    """An argument has the wrong type, or a name that the command does not know."""
+
+
+class PathNotFoundError(InputError, FileNotFoundError):
+    """No such file or folder where Slicer runs."""
+
+    __str__ = SlicerNotebookError.__str__
+
+
+class EmptyFolderError(InputError):
+    """A folder that holds no usable file."""
+
+
+class FileFormatError(InputError):
+    """A file that cannot be read as what was asked for."""
+
+
+class NotDicomError(FileFormatError):
+    """A file that is not DICOM (PS3.10)."""
+
+
+class ArrayError(InputError):
+    """An array whose shape, dtype or values do not fit."""
+
+
+class NodeNotFoundError(InputError, LookupError):
+    """No MRML node of that id or name in the scene."""
+
+
+class AmbiguousNameError(InputError, LookupError):
+    """Several MRML nodes carry that name; ids are unique, names need not be."""
+
+
+class ViewNotFoundError(InputError, LookupError):
+    """No view of that name in the present layout."""
+
+
+class UidNotFoundError(InputError, LookupError):
+    """No study, series or instance of that UID in the index."""
+
+
+class CommandNotFoundError(InputError, LookupError):
+    """No such command on the Slicer end."""
+
+
+class DicomError(SlicerNotebookError):
+    """Something about DICOM data or the index."""
+
+
+class SeriesRefusedError(DicomError):
+    """A series that would not become a correct volume. ``details["reason"]`` names the reason."""
+
+    @property
+    def reason(self) -> str:
+        """The reason's short name, from the closed list in ``slicer_notebook.dicom.Reason``."""
+        return str(self.details.get("reason", ""))
+
+
+class IndexDatabaseError(DicomError):
+    """The index database cannot be opened, read or written."""
+
+
+class SessionError(SlicerNotebookError):
+    """Something about the connection to a Slicer."""
+
+
+class LaunchError(SessionError):
+    """Slicer did not start."""
+
+
+class SlicerNotInstalledError(LaunchError):
+    """There is no Slicer in the Python that was asked to start one."""
+
+
+class SessionNotFoundError(SessionError):
+    """No running Slicer answers to that name or connection file."""
+
+
+class SessionClosedError(SessionError):
+    """The session was closed on this side; nothing can be asked of it any more."""
+
+
+class ConnectionLostError(SessionError):
+    """The Slicer process died or cannot be reached any more."""
+
+
+class ProtocolError(SessionError):
+    """The two ends do not understand each other: version or message."""
+
+
+class CommandError(SlicerNotebookError):
+    """A command ran in Slicer and failed there."""
+
+
+class RemoteError(CommandError):
+    """Code of the user raised an exception in Slicer.
+
+    ``details["type"]`` is the exception's class name there, ``remote_traceback`` its traceback.
+    """
+
+
+class JobCancelledError(SlicerNotebookError):
+    """The job was cancelled before it finished."""
+
+
+class DeadlineError(SlicerNotebookError, TimeoutError):
+    """A wait ran out before the answer came."""
+
+    __str__ = SlicerNotebookError.__str__
+
+
+class RenderingError(SlicerNotebookError):
+    """No picture can be rendered where Slicer runs."""
+
+
+class QtRequiredError(SlicerNotebookError, AttributeError):
+    """That part of Slicer needs Qt, which the headless Slicer does not have."""
+
+
+def by_name(name: str) -> type[SlicerNotebookError]:
+    """The class of the tree called ``name``; `CommandError` for a name that is not in it."""
+    return SlicerNotebookError._tree.get(name, CommandError)
