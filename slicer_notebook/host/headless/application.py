@@ -1,0 +1,66 @@
+"""The headless Slicer application: scene, application logic, module logics, views.
+
+It does what qSlicerCoreApplication and the Qt plugins of the modules do when Slicer starts, without Qt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .io import IOManager
+from .layout import Layout
+from .messages import MessageLog
+from .modules import register_modules
+
+__all__ = ["Application"]
+
+
+class Application:
+    """One Slicer application; `slicer_notebook.host.headless.start` makes the only one of a process.
+
+    Args:
+        slicer: the ``slicer`` module, to which ``app``, ``mrmlScene`` and ``modules`` are added.
+        messages: where VTK's messages go.
+    """
+
+    def __init__(self, slicer: Any, messages: MessageLog) -> None:
+        self.slicer = slicer
+        self.messages = messages
+        self.dirty_callbacks: list[Callable[[str], None]] = []
+        self.scene = slicer.vtkMRMLScene()
+        self.logic = slicer.vtkSlicerApplicationLogic()
+        self._make_scene()
+        self.modules = register_modules(slicer, self.scene, self.logic)
+        slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(self.scene, True)
+        self.layout = Layout(slicer, self.scene, self.logic, self._view_dirty)
+        self.io = IOManager(self)
+
+    def _make_scene(self) -> None:
+        from vtkmodules.vtkCommonCore import vtkCollection
+
+        slicer = self.slicer
+        crosshair = slicer.vtkMRMLCrosshairNode()
+        crosshair.SetCrosshairName("default")
+        self.scene.AddNode(crosshair)
+        self.logic.SetMRMLScene(self.scene)
+        self.logic.GetColorLogic().SetMRMLScene(self.scene)
+        self.logic.GetColorLogic().AddDefaultColorNodes()
+        self.logic.SetSliceLogics(vtkCollection())
+        self.logic.SetViewLogics(vtkCollection())
+        slicer.vtkMRMLThreeDViewDisplayableManagerFactory.GetInstance().SetMRMLApplicationLogic(self.logic)
+        slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance().SetMRMLApplicationLogic(self.logic)
+
+    def _view_dirty(self, name: str) -> None:
+        for callback in self.dirty_callbacks:
+            callback(name)
+
+    def show_volume(self, node: Any, fit: bool = True) -> None:
+        """Put ``node`` into the slice views: a label map as label layer, else as background."""
+        selection = self.logic.GetSelectionNode()
+        if node.IsA("vtkMRMLLabelMapVolumeNode"):
+            selection.SetReferenceActiveLabelVolumeID(node.GetID())
+            self.logic.PropagateLabelVolumeSelection(int(fit))
+        else:
+            selection.SetReferenceActiveVolumeID(node.GetID())
+            self.logic.PropagateBackgroundVolumeSelection(int(fit))

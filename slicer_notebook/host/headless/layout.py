@@ -1,0 +1,169 @@
+"""``slicer.app.layoutManager()``: the views of the present layout, kept by the real vtkMRMLLayoutLogic.
+
+The layout node's description (XML) says which views there are; vtkMRMLLayoutLogic makes their MRML nodes. What
+qMRMLLayoutManager adds in Slicer is done here: a view object for each node and the description's view properties
+(orientation, colour, label).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from slicer_notebook.errors import ArgumentError, ViewNotFoundError
+
+from .views import Headless3DView, HeadlessSliceView, HeadlessView
+
+__all__ = ["Layout"]
+
+_PREFIX: Final = "SlicerLayout"
+_SUFFIX: Final = "View"
+#: Further names of the first 3-D view, whose layout name is "1".
+_ALIASES_3D: Final = ("3d", "threed", "view1")
+
+
+class Layout:
+    """The layout of one application: which views there are, and the views themselves.
+
+    Args:
+        slicer: the ``slicer`` module.
+        application_logic: the application's vtkSlicerApplicationLogic.
+        on_dirty: called with a view's name when its picture went out of date.
+    """
+
+    def __init__(self, slicer: Any, scene: Any, application_logic: Any, on_dirty: Callable[[str], None]) -> None:
+        self._slicer = slicer
+        self._scene = scene
+        self._application_logic = application_logic
+        self._on_dirty = on_dirty
+        self._views: dict[str, HeadlessView] = {}
+        self.logic = slicer.vtkMRMLLayoutLogic()
+        self.logic.SetMRMLApplicationLogic(application_logic)
+        self.logic.SetMRMLScene(scene)
+        self.node.SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+        self.update()
+        self.node.AddObserver("ModifiedEvent", self._on_layout_modified)
+
+    @property
+    def node(self) -> Any:
+        """The scene's vtkMRMLLayoutNode."""
+        return self.logic.GetLayoutNode()
+
+    def _on_layout_modified(self, _caller: Any, _event: str) -> None:
+        self.update()
+
+    def update(self) -> None:
+        """Make the views that the present layout has and that were not made yet."""
+        for node in self._nodes():
+            if node.GetID() not in self._views:
+                view = self._make(node)
+                if view is not None:
+                    self._views[node.GetID()] = view
+                    self._apply_description(node)
+
+    def _nodes(self) -> list[Any]:
+        nodes = self.logic.GetViewNodes()
+        return [nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems())]
+
+    def _make(self, node: Any) -> HeadlessView | None:
+        from trame_slicer.views.slice_view import SliceView
+        from trame_slicer.views.threed_view import ThreeDView
+
+        from .views import LazyRender
+
+        name = node.GetSingletonTag()
+        idle = LazyRender(lambda: None)
+        if node.IsA("vtkMRMLSliceNode"):
+            view = SliceView(self._scene, self._application_logic, name, scheduled_render_strategy=idle)
+            return HeadlessSliceView(name, view, self._on_dirty)
+        if node.IsA("vtkMRMLViewNode"):
+            view3d = ThreeDView(self._scene, self._application_logic, name, scheduled_render_strategy=idle)
+            return Headless3DView(name, view3d, self._on_dirty)
+        return None
+
+    def _apply_description(self, node: Any) -> None:
+        for name, value in self._properties(self.node.GetLayoutRootElement(), node.GetSingletonTag()).items():
+            if name == "orientation":
+                node.SetOrientation(value)
+                node.SetDefaultOrientation(value)
+            elif name == "viewlabel":
+                node.SetLayoutLabel(value)
+            elif name == "viewcolor":
+                node.SetLayoutColor(*(int(value[start : start + 2], 16) / 255 for start in (1, 3, 5)))
+            elif name == "viewgroup":
+                node.SetViewGroup(int(value))
+
+    def _properties(self, element: Any, tag: str) -> dict[str, str]:
+        if element is None:
+            return {}
+        if element.GetName() == "view" and element.GetAttribute("singletontag") == tag:
+            children = [element.GetNestedElement(index) for index in range(element.GetNumberOfNestedElements())]
+            return {
+                child.GetAttribute("name"): (child.GetCharacterData() or "").strip()
+                for child in children
+                if child.GetName() == "property"
+            }
+        for index in range(element.GetNumberOfNestedElements()):
+            found = self._properties(element.GetNestedElement(index), tag)
+            if found:
+                return found
+        return {}
+
+    def views(self) -> list[HeadlessView]:
+        """The present layout's views, in the layout's order."""
+        return [self._views[node.GetID()] for node in self._nodes() if node.GetID() in self._views]
+
+    def all_views(self) -> list[HeadlessView]:
+        """All views made so far, whether the present layout has them or not."""
+        return list(self._views.values())
+
+    def slice_views(self) -> list[HeadlessSliceView]:
+        return [view for view in self.views() if isinstance(view, HeadlessSliceView)]
+
+    def threed_views(self) -> list[Headless3DView]:
+        return [view for view in self.views() if isinstance(view, Headless3DView)]
+
+    def view(self, name: str) -> HeadlessView:
+        """The view called ``name`` of the present layout.
+
+        Raises:
+            ViewNotFoundError: there is none; the message names those there are.
+        """
+        views = self.views()
+        for view in views:
+            if name in (view.name, view.node.GetID(), view.node.GetName()):
+                return view
+        if isinstance(name, str) and name.lower() in _ALIASES_3D:
+            for view in views:
+                if view.kind == "3d":
+                    return view
+        raise ViewNotFoundError(
+            f"The present layout has no view {name!r}.",
+            expected=", ".join(view.name for view in views),
+            got=repr(name),
+            hint="set the layout, or take one of these",
+        )
+
+    @property
+    def name(self) -> str:
+        """Name of the present layout: the middle of ``vtkMRMLLayoutNode.SlicerLayout...View`` ("FourUp")."""
+        present = self.node.GetViewArrangement()
+        for name, value in self.known().items():
+            if value == present:
+                return name
+        return str(present)
+
+    @name.setter
+    def name(self, name: str) -> None:
+        known = self.known()
+        by_lower = {each.lower(): value for each, value in known.items()}
+        if not isinstance(name, str) or name.lower() not in by_lower:
+            raise ArgumentError(f"There is no layout {name!r}.", expected=", ".join(known), got=repr(name))
+        self.node.SetViewArrangement(by_lower[name.lower()])
+
+    def known(self) -> dict[str, int]:
+        """Layouts by name that have a description, with their numbers."""
+        layout_node = self._slicer.vtkMRMLLayoutNode
+        names = [each for each in dir(layout_node) if each.startswith(_PREFIX) and each.endswith(_SUFFIX)]
+        found = {each[len(_PREFIX) : -len(_SUFFIX)]: int(getattr(layout_node, each)) for each in names}
+        return {name: value for name, value in found.items() if self.node.IsLayoutDescription(value)}

@@ -1,0 +1,145 @@
+"""``slicer.modules``: the module logics that Slicer makes in its Qt plugins, made here, in one place.
+
+Each entry of `MODULES` is what ``qSlicer<Name>Module`` does in Slicer without its widgets: make the logic, give it the
+scene (which registers the module's node classes) and the application logic, and register it under the module's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from slicer_notebook.errors import QtRequiredError
+
+__all__ = ["MODULES", "Module", "Modules", "register_modules", "share_directory"]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A module: its name in Slicer, its logic's class in slicer-core, and the folder of its shared files."""
+
+    name: str
+    logic: str
+    share: str = ""
+
+
+#: In the order in which they are made: later ones look earlier ones up.
+MODULES: Final = (
+    _Entry("Colors", "vtkSlicerColorLogic"),
+    _Entry("Units", "vtkSlicerUnitsLogic"),
+    _Entry("Terminologies", "vtkSlicerTerminologiesModuleLogic", share="terminologies"),
+    _Entry("SubjectHierarchy", "vtkSlicerSubjectHierarchyModuleLogic"),
+    _Entry("Cameras", "vtkSlicerCamerasModuleLogic"),
+    _Entry("ViewControllers", "vtkSlicerViewControllersLogic"),
+    _Entry("Volumes", "vtkSlicerVolumesLogic"),
+    _Entry("Models", "vtkSlicerModelsLogic"),
+    _Entry("Transforms", "vtkSlicerTransformLogic"),
+    _Entry("Markups", "vtkSlicerMarkupsLogic"),
+    _Entry("Annotations", "vtkSlicerAnnotationModuleLogic"),
+    _Entry("Segmentations", "vtkSlicerSegmentationsModuleLogic"),
+    _Entry("Tables", "vtkSlicerTablesLogic"),
+    _Entry("Texts", "vtkSlicerTextsLogic"),
+    _Entry("Plots", "vtkSlicerPlotsLogic"),
+    _Entry("Sequences", "vtkSlicerSequencesLogic"),
+    _Entry("VolumeRendering", "vtkSlicerVolumeRenderingLogic"),
+    _Entry("CropVolume", "vtkSlicerCropVolumeLogic"),
+    _Entry("Reformat", "vtkSlicerReformatLogic"),
+    _Entry("SceneViews", "vtkSlicerSceneViewsModuleLogic"),
+    _Entry("Data", "vtkSlicerDataModuleLogic"),
+)
+
+
+def share_directory() -> Path:
+    """Folder of presets and terminologies (they come with trame-slicer)."""
+    from trame_slicer.resources import resources_path
+
+    return Path(resources_path())
+
+
+class Module:
+    """A module as ``slicer.modules.<name>`` gives it: everything of ``qSlicerCoreModule`` that needs no Qt."""
+
+    def __init__(self, name: str, logic: Any) -> None:
+        self.name = name
+        self.title = name
+        self.path = ""
+        self._logic = logic
+
+    def logic(self) -> Any:
+        """The module's logic (a vtkMRMLAbstractLogic)."""
+        return self._logic
+
+    def __getattr__(self, attribute: str) -> NoReturn:
+        raise QtRequiredError(
+            f"slicer.modules.{self.name.lower()}.{attribute} needs Qt, which the headless Slicer does not have.",
+            hint=f"use slicer.modules.{self.name.lower()}.logic(), or connect to a desktop Slicer",
+            details={"requested": f"slicer.modules.{self.name.lower()}.{attribute}"},
+        )
+
+    def widgetRepresentation(self) -> NoReturn:  # noqa: N802 - Slicer's name
+        self.__getattr__("widgetRepresentation")
+
+    def createNewWidgetRepresentation(self) -> NoReturn:  # noqa: N802 - Slicer's name
+        self.__getattr__("createNewWidgetRepresentation")
+
+    def __repr__(self) -> str:
+        return f"<module {self.name} (headless)>"
+
+
+class Modules:
+    """``slicer.modules``: modules as attributes, in lower case."""
+
+    def __init__(self) -> None:
+        self._modules: dict[str, Module] = {}
+
+    def add(self, module: Module) -> None:
+        self._modules[module.name.lower()] = module
+
+    def get(self, name: str) -> Module | None:
+        """The module called ``name``, whatever its case; None if there is none."""
+        return self._modules.get(name.lower())
+
+    def names(self) -> list[str]:
+        """Names of the modules as Slicer writes them ("CropVolume")."""
+        return [module.name for module in self]
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self._modules.values())
+
+    def __getattr__(self, name: str) -> Module:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        try:
+            return self._modules[name]
+        except KeyError:
+            raise QtRequiredError(
+                f"The headless Slicer has no module {name!r}: scripted, CLI and extension modules need Qt.",
+                expected=", ".join(sorted(self._modules)),
+                got=name,
+                details={"requested": f"slicer.modules.{name}"},
+            ) from None
+
+    def __dir__(self) -> list[str]:
+        return sorted(self._modules)
+
+
+def register_modules(
+    slicer: Any, scene: Any, application_logic: Any, configure: Callable[[str, Any], None] | None = None
+) -> Modules:
+    """Make every logic of `MODULES` for ``scene`` and register it with ``application_logic``."""
+    share = share_directory()
+    modules = Modules()
+    for entry in MODULES:
+        logic = getattr(slicer, entry.logic)()
+        if hasattr(logic, "SetModuleShareDirectory"):
+            # Before the scene is set: logics read their presets when they get it.
+            logic.SetModuleShareDirectory((share / entry.share).as_posix())
+        if configure is not None:
+            configure(entry.name, logic)
+        logic.SetMRMLApplicationLogic(application_logic)
+        logic.SetMRMLScene(scene)
+        application_logic.SetModuleLogic(entry.name, logic)
+        modules.add(Module(entry.name, logic))
+    return modules

@@ -1,0 +1,45 @@
+"""Starting the headless Slicer: the order of things, and what is added to the ``slicer`` module."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from slicer_notebook.errors import SlicerNotInstalledError
+
+from . import backend
+
+if TYPE_CHECKING:
+    from .host import HeadlessHost
+
+__all__ = ["start"]
+
+
+def _need_packages() -> None:
+    missing = [name for name, module in (("slicer-core", "slicer_core"), ("trame-slicer", "trame_slicer"))
+               if find_spec(module) is None]
+    if missing:
+        raise SlicerNotInstalledError(
+            f"This Python has no {' and no '.join(missing)}.",
+            hint="pip install 'slicer-notebook[headless]' (CPython 3.10 to 3.13, Linux x86-64, macOS or Windows)",
+        )
+
+
+def start() -> HeadlessHost:
+    """Make the application and dress up the ``slicer`` module. Raises `SlicerNotInstalledError`."""
+    _need_packages()
+    backend.prepare()
+    from .messages import MessageLog
+
+    messages = MessageLog()
+    import slicer
+
+    from .app import App
+    from .application import Application
+    from .host import HeadlessHost
+
+    application = Application(slicer, messages)
+    slicer.mrmlScene = application.scene
+    slicer.modules = application.modules
+    slicer.app = App(application)
+    return HeadlessHost(application)
