@@ -1,0 +1,100 @@
+"""The demo notebook: executed without a browser, or opened in JupyterLab.
+
+python -m tools.demo run     # execute, write build/01_first_look.html, exit 0 when no cell failed
+python -m tools.demo open    # open JupyterLab on it; prints the URL with its token
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbconvert import HTMLExporter
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOK = ROOT / "notebooks" / "01_first_look.ipynb"
+BUILD = ROOT / "build"
+#: Seconds one cell may take: the slowest starts Slicer or indexes the study, a few seconds each on two cores.
+CELL_TIMEOUT_S = 300
+
+
+def headline(source: str) -> str:
+    """The first line of a cell that says something, shortened for a progress line."""
+    for line in source.splitlines():
+        if line.strip():
+            return line.strip()[:80]
+    return ""
+
+
+def write_html(notebook: nbformat.NotebookNode, path: Path) -> None:
+    """Write the executed notebook as one HTML file with its pictures inside."""
+    exporter = HTMLExporter(embed_images=True)
+    body, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"path": str(NOTEBOOK.parent)}})
+    path.write_text(body, encoding="utf-8")
+
+
+def run() -> int:
+    """Execute the notebook in a kernel of this Python; the exit code is 1 when a cell failed."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    total = sum(cell.cell_type == "code" for cell in notebook.cells)
+    number = 0
+    start = time.monotonic()
+
+    def on_start(cell: nbformat.NotebookNode, cell_index: int) -> None:  # noqa: ARG001  (nbclient passes it by name)
+        nonlocal number
+        if cell.cell_type == "code":
+            number += 1
+            print(
+                f"[demo] cell {number} of {total} ({time.monotonic() - start:.0f} s): {headline(cell.source)}",
+                flush=True,
+            )
+
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT_S,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(NOTEBOOK.parent)}},
+        on_cell_start=on_start,
+    )
+    BUILD.mkdir(exist_ok=True)
+    result = BUILD / f"{NOTEBOOK.stem}.html"
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        write_html(notebook, result)
+        print(f"\n{error}\n[demo] a cell failed; what ran until then is in {result.relative_to(ROOT)}", file=sys.stderr)
+        return 1
+    write_html(notebook, result)
+    print(f"[demo] {total} cells in {time.monotonic() - start:.0f} s -> {result.relative_to(ROOT)}")
+    return 0
+
+
+def open_lab() -> int:
+    """Become JupyterLab, opened on the notebook; it prints its URL with the token and opens a browser if it can."""
+    print("[demo] JupyterLab starts; Ctrl-C twice ends it", flush=True)
+    command = [sys.executable, "-m", "jupyterlab", "--log-level=WARN", str(NOTEBOOK)]
+    if os.geteuid() == 0:
+        command.append("--allow-root")
+    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) or os.geteuid() == 0:
+        command.append("--no-browser")
+    os.execv(command[0], command)
+
+
+def main(arguments: list[str]) -> int:
+    """``run`` or ``open``; anything else is refused with exit code 2."""
+    if arguments not in (["run"], ["open"]):
+        print(f"DEMO is 'run' or 'open', not {' '.join(arguments)!r}", file=sys.stderr)
+        return 2
+    if not NOTEBOOK.is_file():
+        print(f"There is no {NOTEBOOK.relative_to(ROOT)}", file=sys.stderr)
+        return 1
+    return run() if arguments == ["run"] else open_lab()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
