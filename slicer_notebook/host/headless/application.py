@@ -5,13 +5,16 @@ It does what qSlicerCoreApplication and the Qt plugins of the modules do when Sl
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
+from .colors import HOME, SHARE
 from .io import IOManager
 from .layout import Layout
 from .messages import MessageLog
 from .modules import register_modules
+from .subject_hierarchy import SubjectHierarchyItems
 
 __all__ = ["Application"]
 
@@ -32,8 +35,10 @@ class Application:
         self.logic = slicer.vtkSlicerApplicationLogic()
         self._make_scene()
         self.modules = register_modules(slicer, self.scene, self.logic)
+        self.subject_hierarchy = SubjectHierarchyItems(slicer, self.scene)
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(self.scene, True)
         self.layout = Layout(slicer, self.scene, self.logic, self._view_dirty)
+        self._make_data_io()
         self.io = IOManager(self)
 
     def _make_scene(self) -> None:
@@ -43,13 +48,30 @@ class Application:
         crosshair = slicer.vtkMRMLCrosshairNode()
         crosshair.SetCrosshairName("default")
         self.scene.AddNode(crosshair)
+        self.logic.SetHomeDirectory(str(HOME))
+        self.logic.SetShareDirectory(SHARE)
+        self.logic.SetTemporaryPath(tempfile.gettempdir())
+        colors = slicer.vtkSlicerColorLogic()
+        colors.SetMRMLApplicationLogic(self.logic)
+        self.logic.SetColorLogic(colors)
         self.logic.SetMRMLScene(self.scene)
-        self.logic.GetColorLogic().SetMRMLScene(self.scene)
-        self.logic.GetColorLogic().AddDefaultColorNodes()
         self.logic.SetSliceLogics(vtkCollection())
         self.logic.SetViewLogics(vtkCollection())
         slicer.vtkMRMLThreeDViewDisplayableManagerFactory.GetInstance().SetMRMLApplicationLogic(self.logic)
         slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance().SetMRMLApplicationLogic(self.logic)
+
+    def _make_data_io(self) -> None:
+        """The scene's data IO manager, without which vtkMRMLScene reads no .mrb (it unpacks into its cache)."""
+        self._cache = tempfile.TemporaryDirectory(prefix="slicer-notebook-cache-")
+        self._remote_io = self.slicer.vtkMRMLRemoteIOLogic()
+        self._remote_io.SetMRMLApplicationLogic(self.logic)
+        self._remote_io.SetMRMLScene(self.scene)
+        self._remote_io.GetCacheManager().SetRemoteCacheDirectory(self._cache.name)
+        self._data_io = self.slicer.vtkDataIOManagerLogic()
+        self._data_io.SetMRMLApplicationLogic(self.logic)
+        self._data_io.SetMRMLScene(self.scene)
+        self._data_io.SetAndObserveDataIOManager(self._remote_io.GetDataIOManager())
+        self._remote_io.AddDataIOToScene()
 
     def _view_dirty(self, name: str) -> None:
         for callback in self.dirty_callbacks:

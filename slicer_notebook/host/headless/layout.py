@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from slicer_notebook.errors import ArgumentError, ViewNotFoundError
 
-from .views import Headless3DView, HeadlessSliceView, HeadlessView
+from .native import NativeSliceView, NativeThreeDView
+from .views import Headless3DView, HeadlessSliceView, HeadlessView, LazyRender
 
 __all__ = ["Layout"]
 
@@ -66,19 +67,12 @@ class Layout:
         return [nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems())]
 
     def _make(self, node: Any) -> HeadlessView | None:
-        from trame_slicer.views.slice_view import SliceView
-        from trame_slicer.views.threed_view import ThreeDView
-
-        from .views import LazyRender
-
         name = node.GetSingletonTag()
-        idle = LazyRender(lambda: None)
+        lazy = LazyRender(lambda: self._on_dirty(name))
         if node.IsA("vtkMRMLSliceNode"):
-            view = SliceView(self._scene, self._application_logic, name, scheduled_render_strategy=idle)
-            return HeadlessSliceView(name, view, self._on_dirty)
+            return HeadlessSliceView(name, NativeSliceView(node, self._scene, self._application_logic, lazy), lazy)
         if node.IsA("vtkMRMLViewNode"):
-            view3d = ThreeDView(self._scene, self._application_logic, name, scheduled_render_strategy=idle)
-            return Headless3DView(name, view3d, self._on_dirty)
+            return Headless3DView(name, NativeThreeDView(node, self._scene, self._application_logic, lazy), lazy)
         return None
 
     def _apply_description(self, node: Any) -> None:

@@ -132,7 +132,8 @@ def register_modules(
     share = share_directory()
     modules = Modules()
     for entry in MODULES:
-        logic = getattr(slicer, entry.logic)()
+        # The application logic has a colour logic already: label maps and models ask that one for their colours.
+        logic = application_logic.GetColorLogic() if entry.name == "Colors" else getattr(slicer, entry.logic)()
         if hasattr(logic, "SetModuleShareDirectory"):
             # Before the scene is set: logics read their presets when they get it.
             logic.SetModuleShareDirectory((share / entry.share).as_posix())

@@ -13,14 +13,13 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 from trame_slicer.views.render_scheduler import ScheduledRenderStrategy
-from trame_slicer.views.slice_view import SliceView
-from trame_slicer.views.threed_view import ThreeDView
 from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkCommonCore import vtkUnsignedCharArray
 
 from slicer_notebook.errors import ArgumentError, RenderingError
 
 from .backend import Renderer, probe
+from .native import NativeSliceView, NativeThreeDView
 
 __all__ = ["DEFAULT_SIZE", "Headless3DView", "HeadlessSliceView", "HeadlessView", "LazyRender"]
 
@@ -83,17 +82,16 @@ class HeadlessView:
 
     Args:
         view: trame-slicer's view, which owns render window, displayable managers and MRML logic.
-        on_dirty: called with the view's name when its picture went out of date.
+        lazy: the view's render strategy.
     """
 
     kind: Literal["slice", "3d"]
 
-    def __init__(self, name: str, view: Any, on_dirty: Callable[[str], None]) -> None:
+    def __init__(self, name: str, view: Any, lazy: LazyRender) -> None:
         self.name = name
         self._view = view
         self._renderer: Renderer | None = None
-        self.lazy = LazyRender(lambda: on_dirty(self.name))
-        view.set_scheduled_render(self.lazy)
+        self.lazy = lazy
         window = view.render_window()
         # 8 samples per pixel cost 122 ms instead of 27 ms for 512 x 512 with Mesa on a CPU.
         window.SetMultiSamples(0)
@@ -181,7 +179,7 @@ class HeadlessSliceView(HeadlessView):
     """A slice view: Red, Yellow, Green..."""
 
     kind = "slice"
-    _view: SliceView
+    _view: NativeSliceView
 
     @property
     def logic(self) -> Any:
@@ -250,7 +248,7 @@ class Headless3DView(HeadlessView):
     """The 3-D view."""
 
     kind = "3d"
-    _view: ThreeDView
+    _view: NativeThreeDView
 
     @property
     def logic(self) -> Any:

@@ -1,0 +1,52 @@
+"""trame-slicer's views, attached to the view nodes that the layout made.
+
+trame-slicer makes a view node of its own (``AddSliceNode``). Where the layout logic made the singleton already,
+vtkMRMLScene keeps that one and the view would hold a copy outside the scene; hence these two subclasses.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trame_slicer.views.render_scheduler import ScheduledRenderStrategy
+from trame_slicer.views.slice_view import SliceView
+from trame_slicer.views.threed_view import ThreeDView
+
+__all__ = ["NativeSliceView", "NativeThreeDView"]
+
+
+class NativeSliceView(SliceView):
+    """A slice view on an existing vtkMRMLSliceNode."""
+
+    def __init__(self, node: Any, scene: Any, application_logic: Any, strategy: ScheduledRenderStrategy) -> None:
+        self._given_node = node
+        super().__init__(scene, application_logic, node.GetSingletonTag(), scheduled_render_strategy=strategy)
+
+    def set_scene(self, scene: Any) -> None:
+        self._scene = scene
+        self._logic.SetMRMLScene(scene)
+        self._logic.SetSliceNode(self._given_node)
+        self.set_view_node(self._given_node)
+
+    def _reset_node_view_properties(self) -> None:
+        """The layout's description sets them (`Layout`), and only when the view is new."""
+
+    def update_size(self, width: int, height: int) -> None:
+        super().update_size(width, height)
+        self._update_slice_size()
+
+
+class NativeThreeDView(ThreeDView):
+    """A 3-D view on an existing vtkMRMLViewNode."""
+
+    def __init__(self, node: Any, scene: Any, application_logic: Any, strategy: ScheduledRenderStrategy) -> None:
+        self._given_node = node
+        super().__init__(scene, application_logic, node.GetSingletonTag(), scheduled_render_strategy=strategy)
+
+    def set_scene(self, scene: Any) -> None:
+        self._scene = scene
+        self._logic.SetMRMLScene(scene)
+        self.set_view_node(self._given_node)
+
+    def _reset_node_view_properties(self) -> None:
+        """The layout's description sets them (`Layout`), and only when the view is new."""
