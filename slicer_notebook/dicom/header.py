@@ -1,0 +1,237 @@
+"""One file's header as an `Instance`: the fast scanner first, pydicom where the scanner gives up."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import stat
+import struct
+import warnings
+from pathlib import Path
+from typing import Any, Final
+
+import pydicom
+from pydicom.dataelem import RawDataElement
+from pydicom.errors import InvalidDicomError
+from pydicom.multival import MultiValue
+
+from slicer_notebook.dicom.private import private_facts
+from slicer_notebook.dicom.records import Instance
+from slicer_notebook.dicom.scan import CHUNK, Scan, Unscannable, looks_like_dicom, scan
+from slicer_notebook.dicom.tags import (
+    ATTRIBUTES,
+    MODALITY_LUT_SEQUENCE,
+    PER_FRAME_FUNCTIONAL_GROUPS,
+    PIXEL_TAGS,
+    PRIVATE_GROUPS,
+    SHARED_FUNCTIONAL_GROUPS,
+    SPECIFIC_CHARACTER_SET,
+    Attribute,
+)
+from slicer_notebook.dicom.text import decode_person_name, decode_text, encodings_of
+
+__all__ = ["NotTakenError", "read_header"]
+
+_MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
+_NUMBER_FORMATS: Final = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "US or SS": "H"}
+_LONG_TEXT_VRS: Final = frozenset({"ST", "LT", "UT"})
+#: ACR-NEMA wrote dates with dots (PS3.5 table 6.2-1, note on DA).
+_OLD_DATE: Final = re.compile(r"(\d{4})\.(\d{2})\.(\d{2})")
+
+
+class NotTakenError(Exception):
+    """A file that does not become an `Instance`; the message is the reason for `Skipped`. Never reaches a user.
+
+    Attributes:
+        is_dicom: False when the file is not DICOM at all.
+    """
+
+    def __init__(self, reason: str, *, is_dicom: bool) -> None:
+        super().__init__(reason)
+        self.is_dicom = is_dicom
+
+
+def _numbers(raw: bytes, vr: str, order: str) -> list[float]:
+    code = _NUMBER_FORMATS.get(vr)
+    if code is not None:
+        count = len(raw) // struct.calcsize(code)
+        return list(struct.unpack_from(f"{order}{count}{code}", raw))
+    values = []
+    for part in raw.decode("ascii", "replace").split("\\"):
+        text = part.strip(" \0\t\r\n")
+        try:
+            values.append(float(text))
+        except ValueError:
+            values.append(math.nan)
+    return values
+
+
+def _number_field(attribute: Attribute, numbers: list[float]) -> Any:
+    if attribute.kind == "int":
+        if not all(math.isfinite(n) and n == int(n) for n in numbers[: None if attribute.multiple else 1]):
+            return None
+        values: list[Any] = [int(n) for n in numbers if math.isfinite(n)]
+    else:
+        # A value that is no number spoils the whole list: a position of two coordinates would be worse than none.
+        if not all(math.isfinite(n) for n in numbers):
+            return None
+        values = numbers
+    if not values:
+        return None
+    return values if attribute.multiple else values[0]
+
+
+def _text_field(attribute: Attribute, raw: bytes, encodings: list[str]) -> Any:
+    if attribute.kind == "name":
+        names = [decode_person_name(part, encodings) for part in _split(raw, encodings)]
+        names = [name for name in names if name]
+        return (names or None) if attribute.multiple else (names[0] if names else None)
+    if attribute.vr in _LONG_TEXT_VRS:
+        return decode_text(raw, encodings, multiple=False) or None
+    text = decode_text(raw, encodings, multiple=True)
+    if attribute.kind == "date":
+        text = _OLD_DATE.sub(r"\1\2\3", text)
+    if not attribute.multiple:
+        return text or None
+    values = [part.strip("\0 ") for part in text.split("\\")]
+    return values if any(values) else None
+
+
+def _split(raw: bytes, encodings: list[str]) -> list[bytes]:
+    """PN values apart. Only where a backslash byte cannot be half a character is it taken for a delimiter."""
+    if b"\\" not in raw or any(e in {"gb18030", "GBK", "gbk", "shift_jis"} for e in encodings):
+        return [raw]
+    return raw.split(b"\\")
+
+
+def _fields(elements: dict[int, bytes], order: str) -> dict[str, Any]:
+    encodings = encodings_of(elements.get(SPECIFIC_CHARACTER_SET))
+    values: dict[str, Any] = {}
+    for tag, raw in elements.items():
+        attribute = ATTRIBUTES.get(tag)
+        if attribute is None or not raw:
+            continue
+        if attribute.kind in ("int", "float"):
+            value = _number_field(attribute, _numbers(raw, attribute.vr, order))
+        else:
+            value = _text_field(attribute, raw, encodings)
+        if value is not None:
+            values[attribute.keyword] = value
+    padding = values.get("PixelPaddingValue")
+    if padding is not None and values.get("PixelRepresentation") == 1 and padding >= 1 << 15:
+        values["PixelPaddingValue"] = padding - (1 << 16)
+    return values
+
+
+def _instance(found: Scan, path: str, status: os.stat_result) -> Instance:
+    order = ">" if found.big_endian else "<"
+    if found.media_class == _MEDIA_DIRECTORY:
+        raise NotTakenError("DICOMDIR: its files are found by themselves", is_dicom=True)
+    values = _fields(found.elements, order)
+    missing = [name for name in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID") if not values.get(name)]
+    if missing:
+        raise NotTakenError(f"DICOM without {', '.join(missing)}", is_dicom=True)
+    values.update(private_facts(found.elements, values, order))
+    return Instance(
+        **values,
+        TransferSyntaxUID=found.transfer_syntax,
+        path=path,
+        size=status.st_size,
+        mtime_ns=status.st_mtime_ns,
+        pixel_keyword=PIXEL_TAGS.get(found.pixel_tag),
+        pixel_offset=found.pixel_offset,
+        pixel_length=found.pixel_length,
+        has_modality_lut=MODALITY_LUT_SEQUENCE in found.seen or MODALITY_LUT_SEQUENCE in found.elements,
+        has_functional_groups=bool(found.seen & {SHARED_FUNCTIONAL_GROUPS, PER_FRAME_FUNCTIONAL_GROUPS}),
+    )
+
+
+def _scan_with_pydicom(path: str) -> Scan:
+    """The same as `scan` for files it does not know: no prefix, no meta information, VRs that are not as declared."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            dataset = pydicom.dcmread(path, stop_before_pixels=False, defer_size=1 << 16, force=True)
+            return _scan_of_dataset(dataset)
+        except NotTakenError:
+            raise
+        except (InvalidDicomError, EOFError, OSError) as exc:
+            raise NotTakenError(f"not readable as DICOM: {exc}", is_dicom=False) from exc
+        # pydicom raises many kinds of error on damaged files, none of a common class of its own.
+        except Exception as exc:  # noqa: BLE001
+            raise NotTakenError(f"corrupt: {type(exc).__name__}: {exc}", is_dicom=True) from exc
+
+
+def _scan_of_dataset(dataset: pydicom.Dataset) -> Scan:
+    meta = getattr(dataset, "file_meta", None) or pydicom.Dataset()
+    syntax = str(meta.get("TransferSyntaxUID", ""))
+    little = bool(dataset.original_encoding[1]) if dataset.original_encoding[1] is not None else True
+    if "SOPClassUID" not in dataset and "SOPInstanceUID" not in dataset and "MediaStorageSOPClassUID" not in meta:
+        raise NotTakenError("not DICOM", is_dicom=False)
+    if not syntax:
+        implicit = dataset.original_encoding[0]
+        syntax = "1.2.840.10008.1.2" if implicit or implicit is None else "1.2.840.10008.1.2.1"
+        if not little:
+            syntax = "1.2.840.10008.1.2.2"
+    elements: dict[int, bytes] = {}
+    seen: set[int] = set()
+    pixel_tag = pixel_length = 0
+    for key in list(dataset.keys()):
+        tag = int(key)
+        raw = dataset.get_item(key)
+        if tag in PIXEL_TAGS:
+            pixel_tag = tag
+            pixel_length = -1 if getattr(raw, "is_undefined_length", False) else int(getattr(raw, "length", 0) or 0)
+            continue
+        if isinstance(raw, RawDataElement) and isinstance(raw.value, bytes):
+            if len(raw.value) <= 1 << 16 and raw.VR != "SQ":
+                elements[tag] = raw.value
+            else:
+                seen.add(tag)
+        else:
+            seen.add(tag)
+    if SPECIFIC_CHARACTER_SET in seen:
+        # pydicom reads this element at once, to know how to decode the rest.
+        value = dataset.get("SpecificCharacterSet") or ""
+        terms = list(value) if isinstance(value, MultiValue) else [value]
+        elements[SPECIFIC_CHARACTER_SET] = "\\".join(str(term) for term in terms).encode("ascii", "replace")
+    wanted = {tag for tag in elements if tag in ATTRIBUTES or tag >> 16 in PRIVATE_GROUPS}
+    kept = {tag: value for tag, value in elements.items() if tag in wanted or tag == SPECIFIC_CHARACTER_SET}
+    media = str(meta.get("MediaStorageSOPClassUID", ""))
+    return Scan(syntax, media, kept, seen, pixel_tag, 0, pixel_length, not little)
+
+
+def read_header(path: str | Path) -> Instance:
+    """Read one file's header.
+
+    Returns:
+        The instance, with ``path`` as given and the place of its pixels in the file.
+
+    Raises:
+        NotTakenError: not DICOM, corrupt, without UIDs, a DICOMDIR, or not readable; the message says which.
+    """
+    name = os.fspath(path)
+    try:
+        # Unbuffered: each read below is one system call for exactly what is needed.
+        with open(name, "rb", buffering=0) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise NotTakenError("not a regular file", is_dicom=False)
+            head = file.read(CHUNK)
+            if not head:
+                raise NotTakenError("empty file", is_dicom=False)
+            if not looks_like_dicom(head[:132]):
+                raise NotTakenError("not DICOM", is_dicom=False)
+
+            def read(count: int, offset: int) -> bytes:
+                file.seek(offset)
+                return file.read(count)
+
+            try:
+                found = scan(read, status.st_size, head)
+            except Unscannable:
+                found = _scan_with_pydicom(name)
+    except OSError as exc:
+        raise NotTakenError(f"not readable: {exc.strerror or exc}", is_dicom=False) from exc
+    return _instance(found, name, status)

@@ -1,0 +1,218 @@
+"""Records of the index: one struct per DICOM level, attributes named by DICOM keyword.
+
+Names in CamelCase are DICOM keywords (PS3.6); a value is a ``str``, ``int``, ``float``, a list of them, or ``None`` when
+the attribute is absent, empty or unreadable. Dates are ``YYYYMMDD`` and times ``HHMMSS.FFFFFF`` as in the files (DICOM
+DA and TM). Names in snake_case are facts about the files, which DICOM has no keyword for.
+
+`Series` carries its study's and patient's attributes as well, and `Instance` those of its series: a record stands alone.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["IndexSummary", "Instance", "Series", "Skipped", "Study"]
+
+
+class PatientAttributes(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Attributes of the patient (PS3.3 C.7.1.1) and of the patient in this study (C.7.2.2)."""
+
+    PatientName: str | None = None
+    PatientID: str | None = None
+    IssuerOfPatientID: str | None = None
+    OtherPatientIDs: list[str] | None = None
+    PatientBirthDate: str | None = None
+    PatientBirthTime: str | None = None
+    PatientSex: str | None = None
+    PatientAge: str | None = None
+    #: metres
+    PatientSize: float | None = None
+    #: kilograms
+    PatientWeight: float | None = None
+    EthnicGroup: str | None = None
+    PatientComments: str | None = None
+
+
+class StudyAttributes(PatientAttributes, kw_only=True, omit_defaults=True):
+    """Attributes of the study (PS3.3 C.7.2.1)."""
+
+    StudyInstanceUID: str = ""
+    StudyID: str | None = None
+    StudyDate: str | None = None
+    StudyTime: str | None = None
+    StudyDescription: str | None = None
+    AccessionNumber: str | None = None
+    ReferringPhysicianName: str | None = None
+    NameOfPhysiciansReadingStudy: list[str] | None = None
+    AdmittingDiagnosesDescription: list[str] | None = None
+
+
+class SeriesAttributes(StudyAttributes, kw_only=True, omit_defaults=True):
+    """Attributes of the series (PS3.3 C.7.3.1), its equipment (C.7.5.1) and its frame of reference (C.7.4.1)."""
+
+    SeriesInstanceUID: str = ""
+    SeriesNumber: int | None = None
+    SeriesDescription: str | None = None
+    SeriesDate: str | None = None
+    SeriesTime: str | None = None
+    Modality: str | None = None
+    BodyPartExamined: str | None = None
+    ProtocolName: str | None = None
+    Laterality: str | None = None
+    PatientPosition: str | None = None
+    PerformingPhysicianName: list[str] | None = None
+    OperatorsName: list[str] | None = None
+    PerformedProcedureStepStartDate: str | None = None
+    PerformedProcedureStepStartTime: str | None = None
+    Manufacturer: str | None = None
+    ManufacturerModelName: str | None = None
+    InstitutionName: str | None = None
+    StationName: str | None = None
+    FrameOfReferenceUID: str | None = None
+
+
+class Study(StudyAttributes, kw_only=True, omit_defaults=True):
+    """A study in the index, with the patient's attributes."""
+
+    ModalitiesInStudy: list[str] = []
+    NumberOfStudyRelatedSeries: int = 0
+    #: distinct SOP Instance UIDs: a file that is there twice counts once
+    NumberOfStudyRelatedInstances: int = 0
+
+
+class Series(SeriesAttributes, kw_only=True, omit_defaults=True):
+    """A series in the index, with its study's and patient's attributes."""
+
+    #: distinct SOP Instance UIDs: a file that is there twice counts once
+    NumberOfSeriesRelatedInstances: int = 0
+
+
+class Instance(SeriesAttributes, kw_only=True, omit_defaults=True):
+    """A SOP instance: one file's header, as far as an index and a volume need it.
+
+    Positions and directions are DICOM patient coordinates (LPS), millimetres.
+    """
+
+    SOPClassUID: str = ""
+    SOPInstanceUID: str = ""
+    TransferSyntaxUID: str = ""
+    InstanceNumber: int | None = None
+    AcquisitionNumber: int | None = None
+    ImageType: list[str] | None = None
+    AcquisitionDate: str | None = None
+    AcquisitionTime: str | None = None
+    AcquisitionDateTime: str | None = None
+    ContentDate: str | None = None
+    ContentTime: str | None = None
+    ImageComments: str | None = None
+    BurnedInAnnotation: str | None = None
+    LossyImageCompression: str | None = None
+
+    # Geometry: Image Plane (C.7.6.2), projection images (C.8.11.4), secondary capture (C.8.6)
+    ImagePositionPatient: list[float] | None = None
+    #: direction cosines of a row (along i), then of a column (along j)
+    ImageOrientationPatient: list[float] | None = None
+    #: mm between the centres of two rows, then of two columns
+    PixelSpacing: list[float] | None = None
+    ImagerPixelSpacing: list[float] | None = None
+    NominalScannedPixelSpacing: list[float] | None = None
+    PixelAspectRatio: list[int] | None = None
+    SpacingBetweenSlices: float | None = None
+    SliceThickness: float | None = None
+    SliceLocation: float | None = None
+    #: degrees
+    GantryDetectorTilt: float | None = None
+
+    # Pixels: Image Pixel (C.7.6.3), Modality LUT (C.11.1), VOI LUT (C.11.2)
+    Rows: int | None = None
+    Columns: int | None = None
+    NumberOfFrames: int | None = None
+    SamplesPerPixel: int | None = None
+    PhotometricInterpretation: str | None = None
+    PlanarConfiguration: int | None = None
+    BitsAllocated: int | None = None
+    BitsStored: int | None = None
+    HighBit: int | None = None
+    PixelRepresentation: int | None = None
+    PixelPaddingValue: int | None = None
+    RescaleSlope: float | None = None
+    RescaleIntercept: float | None = None
+    RescaleType: str | None = None
+    WindowCenter: list[float] | None = None
+    WindowWidth: list[float] | None = None
+    VOILUTFunction: str | None = None
+    PresentationLUTShape: str | None = None
+    #: PET: BQML, CNTS, ... (C.8.9.1)
+    Units: str | None = None
+
+    # What tells volumes of one series apart
+    EchoNumbers: int | None = None
+    #: ms
+    EchoTime: float | None = None
+    #: ms
+    RepetitionTime: float | None = None
+    #: ms
+    InversionTime: float | None = None
+    #: degrees
+    FlipAngle: float | None = None
+    #: ms
+    TriggerTime: float | None = None
+    #: ms
+    FrameReferenceTime: float | None = None
+    #: percent of the cardiac cycle
+    NominalPercentageOfCardiacPhase: float | None = None
+    TemporalPositionIdentifier: int | None = None
+    TemporalPositionIndex: int | None = None
+    NumberOfTemporalPositions: int | None = None
+    ImagesInAcquisition: int | None = None
+    ConvolutionKernel: list[str] | None = None
+    #: s/mm2; from (0018,9087) or the maker's private attribute
+    DiffusionBValue: float | None = None
+    DiffusionGradientOrientation: list[float] | None = None
+
+    # The file
+    path: str = ""
+    #: further files that hold the same SOP Instance UID
+    other_paths: list[str] = []
+    #: the files of this SOP Instance UID contradict each other
+    copies_differ: bool = False
+    #: bytes
+    size: int = 0
+    #: nanoseconds since the epoch
+    mtime_ns: int = 0
+    #: PixelData, FloatPixelData, DoubleFloatPixelData or None
+    pixel_keyword: str | None = None
+    #: byte offset of the pixel data's value in the file; 0 when not known (deflated, or read by pydicom)
+    pixel_offset: int = 0
+    #: bytes; -1 when encapsulated (undefined length)
+    pixel_length: int = 0
+    has_modality_lut: bool = False
+    has_functional_groups: bool = False
+    #: a maker's grid of slices in one image: "siemens" or "uih"
+    mosaic: str | None = None
+
+
+class Skipped(msgspec.Struct, kw_only=True):
+    """A file that the index did not take, and why."""
+
+    path: str
+    reason: str
+
+
+class IndexSummary(msgspec.Struct, kw_only=True):
+    """What `Index.add` found under the given paths."""
+
+    #: files looked at
+    files: int = 0
+    #: distinct SOP Instance UIDs under the given paths
+    instances: int = 0
+    studies: int = 0
+    series: int = 0
+    #: files read now, because new or changed
+    added: int = 0
+    #: files known already, with the same size and modification time
+    unchanged: int = 0
+    #: files that were indexed here before and are gone
+    removed: int = 0
+    skipped: list[Skipped] = []
+    seconds: float = 0.0

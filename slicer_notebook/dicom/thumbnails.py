@@ -1,0 +1,147 @@
+"""A picture of a series: its middle slice, windowed, or a card in words where there is no picture to show."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pydicom
+from PIL import Image, ImageDraw, ImageFont
+from pydicom.pixels import apply_color_lut, pixel_array
+
+from slicer_notebook.dicom.load import VolumeData, read
+from slicer_notebook.dicom.plan import SeriesPlan, VolumePlan
+from slicer_notebook.dicom.reasons import Reason
+from slicer_notebook.errors import ArgumentError, FileFormatError, SeriesRefusedError
+
+__all__ = ["thumbnail"]
+
+MIN_SIZE: Final = 16
+MAX_SIZE: Final = 2048
+#: Percentiles of the values that become black and white where the header names no window.
+BLACK, WHITE = 0.5, 99.5
+
+#: Refusals that have a picture all the same.
+_PICTURES: Final = frozenset(
+    {
+        Reason.ENHANCED_MULTIFRAME, Reason.MULTIFRAME, Reason.MOSAIC, Reason.COLOUR, Reason.PALETTE_COLOUR,
+        Reason.NO_POSITION, Reason.NO_SPACING, Reason.BAD_ORIENTATION, Reason.SAME_POSITION, Reason.SEVERAL_VOLUMES,
+        Reason.MISSING_SLICES, Reason.UNEVEN_SLICES, Reason.MODALITY_LUT, Reason.RT_DOSE, Reason.UID_CONFLICT,
+        Reason.SLIDE, Reason.VIDEO, Reason.PARAMETRIC_MAP,
+    }
+)  # fmt: skip
+
+Pixels = npt.NDArray[Any]
+
+
+def thumbnail(plan: SeriesPlan, size: int = 128) -> bytes:
+    """PNG of the middle slice of a series' first volume, fitted in ``size`` x ``size`` pixels, its aspect right.
+
+    A series that is refused as a volume shows its middle file or frame where it has pixels, else a card that names
+    what it is. Grey, 8 bits; colour where the images are.
+
+    Raises:
+        ArgumentError: ``size`` is not between 16 and 2048.
+    """
+    if not MIN_SIZE <= size <= MAX_SIZE:
+        raise ArgumentError("The size of a thumbnail.", expected=f"{MIN_SIZE} to {MAX_SIZE} pixels", got=str(size))
+    try:
+        picture = _picture(plan)
+    except (SeriesRefusedError, FileFormatError):
+        picture = None
+    if picture is None:
+        return _png(_card(plan, size))
+    pixels, (height, width) = picture
+    scale = size / max(height, width)
+    target = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return _png(Image.fromarray(pixels).resize(target, Image.Resampling.BILINEAR, reducing_gap=3.0))
+
+
+def _picture(plan: SeriesPlan) -> tuple[Pixels, tuple[float, float]] | None:
+    """Pixels (uint8, [rows, columns] or [rows, columns, 3]) and the extent they stand for (height, width)."""
+    if plan.volumes:
+        volume = plan.volumes[0]
+        k = len(volume.instances) // 2
+        one = msgspec.structs.replace(volume, instances=[volume.instances[k]], shape=(1, *volume.shape[1:]))
+        data = read(one)
+        return _grey(data, one), (volume.shape[1] * volume.spacing[1], volume.shape[2] * volume.spacing[0])
+    for refusal in plan.refused:
+        if refusal.reason in _PICTURES and refusal.files:
+            return _decoded(refusal.files[len(refusal.files) // 2])
+    return None
+
+
+def _grey(data: VolumeData, plan: VolumePlan) -> Pixels:
+    values = data.array[0].astype(np.float32)
+    padding = plan.instances[0].PixelPaddingValue
+    return _windowed(values, data.window_level, data.inverted, _without_padding(values, padding, plan))
+
+
+def _without_padding(values: Pixels, padding: int | None, plan: VolumePlan) -> Pixels:
+    """Values that count for an automatic window: padding outside the scanned circle does not."""
+    if padding is None:
+        return values
+    instance = plan.instances[0]
+    slope = 1.0 if instance.RescaleSlope is None else instance.RescaleSlope
+    intercept = 0.0 if instance.RescaleIntercept is None else instance.RescaleIntercept
+    kept: Pixels = values[values != np.float32(padding * slope + intercept)]
+    return kept if kept.size else values
+
+
+def _windowed(values: Pixels, window_level: tuple[float, float] | None, inverted: bool, sample: Pixels) -> Pixels:
+    if window_level is not None:
+        window, level = window_level
+        low, high = level - window / 2, level + window / 2
+    else:
+        low, high = (float(v) for v in np.percentile(sample, (BLACK, WHITE)))
+    if high <= low:
+        high = low + 1.0
+    scaled = np.clip((values - low) * (255.0 / (high - low)), 0, 255)
+    grey: Pixels = (255 - scaled if inverted else scaled).round().astype(np.uint8)
+    return grey
+
+
+def _decoded(path: str) -> tuple[Pixels, tuple[float, float]] | None:
+    """The middle frame of a file that is no slice; None when pydicom cannot show it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            dataset = pydicom.dcmread(path, force=True)
+            frames = int(dataset.get("NumberOfFrames") or 1)
+            pixels = pixel_array(dataset, index=frames // 2)
+            if dataset.get("PhotometricInterpretation") == "PALETTE COLOR":
+                pixels = apply_color_lut(pixels, dataset)
+        # Whatever is wrong with the pixels, there is a card to show in their place.
+        except Exception:  # noqa: BLE001
+            return None
+    inverted = dataset.get("PhotometricInterpretation") == "MONOCHROME1"
+    if pixels.ndim == 3:  # noqa: PLR2004 - rows, columns, samples
+        if pixels.dtype != np.uint8:
+            pixels = (pixels >> (8 * pixels.dtype.itemsize - 8)).astype(np.uint8)
+        shown = pixels[..., :3]
+    else:
+        values = pixels.astype(np.float32)
+        shown = _windowed(values, None, inverted, values)
+    return np.ascontiguousarray(shown), (float(shown.shape[0]), float(shown.shape[1]))
+
+
+def _card(plan: SeriesPlan, size: int) -> Image.Image:
+    """A dark card with the modality and, below it, what the series is."""
+    card = Image.new("L", (size, size), 40)
+    draw = ImageDraw.Draw(card)
+    title = plan.Modality or "?"
+    words = plan.refused[0].reason.value if plan.refused else "no image"
+    for text, height, part in ((title, 0.4, 0.25), (words, 0.72, 0.1)):
+        font = ImageFont.load_default(max(8.0, size * part))
+        draw.text((size / 2, size * height), text, fill=220, font=font, anchor="mm")
+    return card
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=6)
+    return buffer.getvalue()
