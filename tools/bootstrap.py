@@ -292,6 +292,14 @@ def install_lock(kind: str) -> None:
     progress.done("byte-compiled")
 
 
+def install_project() -> None:
+    """Install the project itself, editable, and its kernel into the environment's own list of kernels."""
+    install = pip("install", "--no-deps", "--no-build-isolation", "-e", str(ROOT))
+    run_logged("packages", install, "slicer-notebook itself, editable")
+    kernel = [str(VENV / "bin" / "slicer-notebook"), "kernelspec", "install", "--sys-prefix"]
+    run_logged("packages", kernel, "kernel 'Slicer (headless)'")
+
+
 def install_packages(kind: str) -> None:
     """Bring ``.venv`` to the lock of that kind and install the project into it, editable."""
     stamps = read_stamps()
@@ -303,8 +311,7 @@ def install_packages(kind: str) -> None:
         install_lock(kind)
         write_stamp(kind, keys[kind])
     if read_stamps().get("project") != project_key():
-        install = pip("install", "--no-deps", "--no-build-isolation", "-e", str(ROOT))
-        run_logged("packages", install, "slicer-notebook itself, editable")
+        install_project()
         write_stamp("project", project_key())
 
 

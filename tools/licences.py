@@ -52,8 +52,7 @@ def locked(lock: Path) -> list[Requirement]:
 def stated(package: Distribution) -> str:
     """The licence that a package's metadata state: expression, else classifiers, else the first line of the text."""
     metadata = package.metadata
-    expression = metadata.get("License-Expression")
-    if expression:
+    for expression in metadata.get_all("License-Expression") or []:
         return str(expression)
     classifiers = [
         row.split("::")[-1].strip() for row in metadata.get_all("Classifier") or [] if row.startswith("License")
@@ -61,8 +60,8 @@ def stated(package: Distribution) -> str:
     classifiers = [row for row in classifiers if row not in {"OSI Approved", "DFSG approved"}]
     if classifiers:
         return ", ".join(classifiers)
-    text = (metadata.get("License") or "").strip()
-    return text.splitlines()[0][:80] if text else ""
+    texts = [str(text).strip() for text in metadata.get_all("License") or []]
+    return texts[0].splitlines()[0][:80] if texts and texts[0] else ""
 
 
 def licences(requirements: Iterable[Requirement]) -> list[Licence]:
