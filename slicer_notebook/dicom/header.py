@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import os
-import re
 import stat
-import struct
 import warnings
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pydicom
 from pydicom.dataelem import RawDataElement
@@ -27,17 +24,12 @@ from slicer_notebook.dicom.tags import (
     PRIVATE_GROUPS,
     SHARED_FUNCTIONAL_GROUPS,
     SPECIFIC_CHARACTER_SET,
-    Attribute,
 )
-from slicer_notebook.dicom.text import decode_person_name, decode_text, encodings_of
+from slicer_notebook.dicom.values import fields_of
 
 __all__ = ["NotTakenError", "read_header"]
 
 _MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
-_NUMBER_FORMATS: Final = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "US or SS": "H"}
-_LONG_TEXT_VRS: Final = frozenset({"ST", "LT", "UT"})
-#: ACR-NEMA wrote dates with dots (PS3.5 table 6.2-1, note on DA).
-_OLD_DATE: Final = re.compile(r"(\d{4})\.(\d{2})\.(\d{2})")
 
 
 class NotTakenError(Exception):
@@ -52,83 +44,11 @@ class NotTakenError(Exception):
         self.is_dicom = is_dicom
 
 
-def _numbers(raw: bytes, vr: str, order: str) -> list[float]:
-    code = _NUMBER_FORMATS.get(vr)
-    if code is not None:
-        count = len(raw) // struct.calcsize(code)
-        return list(struct.unpack_from(f"{order}{count}{code}", raw))
-    values = []
-    for part in raw.decode("ascii", "replace").split("\\"):
-        text = part.strip(" \0\t\r\n")
-        try:
-            values.append(float(text))
-        except ValueError:
-            values.append(math.nan)
-    return values
-
-
-def _number_field(attribute: Attribute, numbers: list[float]) -> Any:
-    if attribute.kind == "int":
-        if not all(math.isfinite(n) and n == int(n) for n in numbers[: None if attribute.multiple else 1]):
-            return None
-        values: list[Any] = [int(n) for n in numbers if math.isfinite(n)]
-    else:
-        # A value that is no number spoils the whole list: a position of two coordinates would be worse than none.
-        if not all(math.isfinite(n) for n in numbers):
-            return None
-        values = numbers
-    if not values:
-        return None
-    return values if attribute.multiple else values[0]
-
-
-def _text_field(attribute: Attribute, raw: bytes, encodings: list[str]) -> Any:
-    if attribute.kind == "name":
-        names = [decode_person_name(part, encodings) for part in _split(raw, encodings)]
-        names = [name for name in names if name]
-        return (names or None) if attribute.multiple else (names[0] if names else None)
-    if attribute.vr in _LONG_TEXT_VRS:
-        return decode_text(raw, encodings, multiple=False) or None
-    text = decode_text(raw, encodings, multiple=True)
-    if attribute.kind == "date":
-        text = _OLD_DATE.sub(r"\1\2\3", text)
-    if not attribute.multiple:
-        return text or None
-    values = [part.strip("\0 ") for part in text.split("\\")]
-    return values if any(values) else None
-
-
-def _split(raw: bytes, encodings: list[str]) -> list[bytes]:
-    """PN values apart. Only where a backslash byte cannot be half a character is it taken for a delimiter."""
-    if b"\\" not in raw or any(e in {"gb18030", "GBK", "gbk", "shift_jis"} for e in encodings):
-        return [raw]
-    return raw.split(b"\\")
-
-
-def _fields(elements: dict[int, bytes], order: str) -> dict[str, Any]:
-    encodings = encodings_of(elements.get(SPECIFIC_CHARACTER_SET))
-    values: dict[str, Any] = {}
-    for tag, raw in elements.items():
-        attribute = ATTRIBUTES.get(tag)
-        if attribute is None or not raw:
-            continue
-        if attribute.kind in ("int", "float"):
-            value = _number_field(attribute, _numbers(raw, attribute.vr, order))
-        else:
-            value = _text_field(attribute, raw, encodings)
-        if value is not None:
-            values[attribute.keyword] = value
-    padding = values.get("PixelPaddingValue")
-    if padding is not None and values.get("PixelRepresentation") == 1 and padding >= 1 << 15:
-        values["PixelPaddingValue"] = padding - (1 << 16)
-    return values
-
-
 def _instance(found: Scan, path: str, status: os.stat_result) -> Instance:
     order = ">" if found.big_endian else "<"
     if found.media_class == _MEDIA_DIRECTORY:
         raise NotTakenError("DICOMDIR: its files are found by themselves", is_dicom=True)
-    values = _fields(found.elements, order)
+    values = fields_of(found.elements, order)
     missing = [name for name in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID") if not values.get(name)]
     if missing:
         raise NotTakenError(f"DICOM without {', '.join(missing)}", is_dicom=True)
@@ -159,7 +79,7 @@ def _scan_with_pydicom(path: str) -> Scan:
         except (InvalidDicomError, EOFError, OSError) as exc:
             raise NotTakenError(f"not readable as DICOM: {exc}", is_dicom=False) from exc
         # pydicom raises many kinds of error on damaged files, none of a common class of its own.
-        except Exception as exc:  # noqa: BLE001
+        except Exception as exc:
             raise NotTakenError(f"corrupt: {type(exc).__name__}: {exc}", is_dicom=True) from exc
 
 

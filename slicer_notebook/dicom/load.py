@@ -112,12 +112,12 @@ def _candidates(instances: list[Instance], rescales: list[tuple[float, float]]) 
     """Types to try, narrowest first. Whole slopes and intercepts keep integers; one that is not makes floats."""
     kinds = {stored_dtype(instance) for instance in instances}
     widest = max(kind.itemsize for kind in kinds)
-    floating = np.dtype(np.float32 if widest <= 2 else np.float64)  # noqa: PLR2004 - 16 bits fit a float32 exactly
+    floating = np.dtype(np.float32 if widest <= 2 else np.float64)
     if not all(slope.is_integer() and intercept.is_integer() for slope, intercept in rescales):
         return [floating]
     if len(kinds) == 1 and all(rescale == (1.0, 0.0) for rescale in rescales):
         return [*kinds]
-    candidates = [np.dtype(np.int16), np.dtype(np.int32)] if widest <= 2 else [np.dtype(np.int32)]  # noqa: PLR2004
+    candidates = [np.dtype(np.int16), np.dtype(np.int32)] if widest <= 2 else [np.dtype(np.int32)]
     return [*candidates, np.dtype(np.float64)]
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pydicom
-from pydicom.pixels import pixel_array
+from pydicom.pixels.utils import pixel_array
 
 from slicer_notebook.dicom.header import NotTakenError, read_header
 from slicer_notebook.dicom.reasons import Reason
@@ -92,7 +92,7 @@ def _unchanged(instance: Instance) -> Instance:
 
 
 def _read_native(instance: Instance, out: npt.NDArray[Any]) -> None:
-    view = memoryview(out).cast("B")
+    view = out.reshape(-1).view(np.uint8).data
     # Unbuffered: the bytes go from the page cache to the volume's memory in one copy, with the GIL released.
     with open(instance.path, "rb", buffering=0) as file:
         file.seek(instance.pixel_offset)

@@ -68,7 +68,7 @@ class VolumePlan(msgspec.Struct, kw_only=True):
     shape: tuple[int, int, int]
     #: mm along i, j and k
     spacing: tuple[float, float, float]
-    #: ``axial``, ``sagittal``, ``coronal``, ``oblique axial``...; ``projection`` for an image with no place in the patient
+    #: ``axial``, ``sagittal``, ``coronal``, ``oblique axial``...; ``projection``: no place in the patient
     orientation: str
     #: degrees between the stack's direction and the slices' normal
     tilt: float = 0.0
@@ -174,7 +174,7 @@ def _plan_series(instances: list[Instance], result: SeriesPlan) -> None:
     unplaced = []
     for instance in usable:
         position, cosines = instance.ImagePositionPatient, instance.ImageOrientationPatient
-        if position is None or len(position) != 3 or cosines is None:  # noqa: PLR2004 - x, y, z
+        if position is None or len(position) != 3 or cosines is None:
             unplaced.append(instance)
             continue
         axes = axes_of(cosines)
@@ -240,7 +240,7 @@ def _same_spacing(first: list[float] | None, second: list[float] | None) -> bool
 
 
 def _valid_spacing(spacing: list[float] | None) -> list[float] | None:
-    return spacing if spacing is not None and len(spacing) == 2 and min(spacing) > 0 else None  # noqa: PLR2004
+    return spacing if spacing is not None and len(spacing) == 2 and min(spacing) > 0 else None
 
 
 def _plan_group(group: _Group, result: SeriesPlan) -> None:
@@ -353,7 +353,7 @@ def _thickness(instance: Instance) -> tuple[float, str | None]:
 def _two_slice_warning(line: Line, members: list[Instance]) -> list[str]:
     """With two slices no third tells whether one is missing between them; the header may."""
     said = members[0].SpacingBetweenSlices
-    if len(members) != 2 or not said or abs(abs(said) - float(line.gaps[0])) <= 0.01 * abs(said):  # noqa: PLR2004
+    if len(members) != 2 or not said or abs(abs(said) - float(line.gaps[0])) <= 0.01 * abs(said):
         return []
     return [f"Two slices, {line.gaps[0]:.4g} mm apart, where the header says {abs(said):.4g} mm."]
 

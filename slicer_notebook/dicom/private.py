@@ -3,11 +3,11 @@
 Private elements belong to the block whose creator they name (PS3.5 §7.8): (gggg,00bb) holds the creator's name, and
 (gggg,bbee) its element ee. The elements used here, by maker:
 
-- Siemens ``SIEMENS MR HEADER`` (0019,xx0C) b-value IS, (0019,xx0E) gradient direction FD3, (0019,xx0A) images in mosaic US;
-  ``SIEMENS MR HEADER`` (0051,xx0B) acquisition matrix text, as ``80*80`` (a mosaic has ``p`` only by chance);
-- GE ``GEMS_PARM_01`` (0043,xx39) IS, the first value is the b-value plus an offset of 1e9 on newer systems;
-- Philips ``Philips Imaging DD 001`` (2001,xx03) b-value FL, ``Philips Imaging DD 005``... not used;
-- UIH ``Image Private Header`` (0065,xx09) b-value FD, (0065,xx37) gradient direction FD3, (0065,xx50) images in grid DS.
+- Siemens ``SIEMENS MR HEADER``: (0019,xx0A) images in mosaic US, (0019,xx0C) b-value IS, (0019,xx0E) gradient
+  direction FD3;
+- GE ``GEMS_PARM_01``: (0043,xx39) IS, the first value is the b-value, plus an offset of 1e9 on newer systems;
+- Philips ``Philips Imaging DD 001``: (2001,xx03) b-value FL;
+- UIH ``Image Private Header``: (0065,xx09) b-value FD, (0065,xx37) gradient direction FD3, (0065,xx50) images in grid.
 """
 
 from __future__ import annotations
@@ -21,15 +21,26 @@ __all__ = ["private_facts"]
 _GE_B_VALUE_OFFSET = 1_000_000_000
 
 
-def _block_element(elements: dict[int, bytes], group: int, creator: str, element: int) -> bytes | None:
-    """The value of a private element, looked up by its creator's name."""
-    for block in range(0x10, 0x100):
-        name = elements.get(group << 16 | block)
-        if name is not None and name.decode("ascii", "replace").strip("\0 ").upper() == creator:
-            value = elements.get(group << 16 | block << 8 | element)
+class _Private:
+    """Private elements, looked up by their creator's name."""
+
+    def __init__(self, elements: dict[int, bytes], order: str) -> None:
+        self.elements = elements
+        self.order = order
+        self.blocks: dict[tuple[int, str], list[int]] = {}
+        for tag, value in elements.items():
+            # A creator's own element is (gggg,0010) to (gggg,00FF) with an odd group.
+            if tag >> 16 & 1 and 0x10 <= tag & 0xFFFF <= 0xFF:
+                name = value.decode("ascii", "replace").strip("\0 ").upper()
+                self.blocks.setdefault((tag >> 16, name), []).append((tag & 0xFF) << 8)
+
+    def get(self, group: int, creator: str, element: int) -> bytes | None:
+        """The value of (group, xx element) in the creator's block; None when absent."""
+        for block in self.blocks.get((group, creator), ()):
+            value = self.elements.get(group << 16 | block | element)
             if value is not None:
                 return value
-    return None
+        return None
 
 
 def _number(raw: bytes | None, code: str | None, order: str) -> float | None:
@@ -46,33 +57,33 @@ def _number(raw: bytes | None, code: str | None, order: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _b_value(elements: dict[int, bytes], order: str) -> float | None:
-    value = _number(_block_element(elements, 0x0019, "SIEMENS MR HEADER", 0x0C), None, order)
+def _b_value(private: _Private) -> float | None:
+    value = _number(private.get(0x0019, "SIEMENS MR HEADER", 0x0C), None, private.order)
     if value is None:
-        value = _number(_block_element(elements, 0x2001, "PHILIPS IMAGING DD 001", 0x03), "f", order)
+        value = _number(private.get(0x2001, "PHILIPS IMAGING DD 001", 0x03), "f", private.order)
     if value is None:
-        value = _number(_block_element(elements, 0x0065, "IMAGE PRIVATE HEADER", 0x09), "d", order)
+        value = _number(private.get(0x0065, "IMAGE PRIVATE HEADER", 0x09), "d", private.order)
     if value is None:
-        value = _number(_block_element(elements, 0x0043, "GEMS_PARM_01", 0x39), None, order)
+        value = _number(private.get(0x0043, "GEMS_PARM_01", 0x39), None, private.order)
         if value is not None and value >= _GE_B_VALUE_OFFSET:
             value %= _GE_B_VALUE_OFFSET
     return value
 
 
-def _direction(elements: dict[int, bytes], order: str) -> list[float] | None:
+def _direction(private: _Private) -> list[float] | None:
     for group, creator, element in ((0x0019, "SIEMENS MR HEADER", 0x0E), (0x0065, "IMAGE PRIVATE HEADER", 0x37)):
-        raw = _block_element(elements, group, creator, element)
+        raw = private.get(group, creator, element)
         if raw is not None and len(raw) == struct.calcsize("3d"):
-            return list(struct.unpack(order + "3d", raw))
+            return list(struct.unpack(private.order + "3d", raw))
     return None
 
 
-def _mosaic(elements: dict[int, bytes], values: dict[str, Any], order: str) -> str | None:
+def _mosaic(private: _Private, values: dict[str, Any]) -> str | None:
     image_type = [str(part).upper() for part in values.get("ImageType") or []]
-    images = _number(_block_element(elements, 0x0019, "SIEMENS MR HEADER", 0x0A), "H", order)
+    images = _number(private.get(0x0019, "SIEMENS MR HEADER", 0x0A), "H", private.order)
     if "MOSAIC" in image_type or (images is not None and images > 1):
         return "siemens"
-    if "VFRAME" in image_type or _block_element(elements, 0x0065, "IMAGE PRIVATE HEADER", 0x50):
+    if "VFRAME" in image_type or private.get(0x0065, "IMAGE PRIVATE HEADER", 0x50):
         return "uih"
     return None
 
@@ -86,11 +97,11 @@ def private_facts(elements: dict[int, bytes], values: dict[str, Any], order: str
         order: ``<`` or ``>``, the data set's byte order.
     """
     facts: dict[str, Any] = {}
-    if any(tag >> 16 in (0x0019, 0x0043, 0x0065, 0x2001) for tag in elements):
-        if "DiffusionBValue" not in values and (b_value := _b_value(elements, order)) is not None:
-            facts["DiffusionBValue"] = b_value
-        if "DiffusionGradientOrientation" not in values and (direction := _direction(elements, order)) is not None:
-            facts["DiffusionGradientOrientation"] = direction
-    if (mosaic := _mosaic(elements, values, order)) is not None:
+    private = _Private(elements, order)
+    if "DiffusionBValue" not in values and (b_value := _b_value(private)) is not None:
+        facts["DiffusionBValue"] = b_value
+    if "DiffusionGradientOrientation" not in values and (direction := _direction(private)) is not None:
+        facts["DiffusionGradientOrientation"] = direction
+    if (mosaic := _mosaic(private, values)) is not None:
         facts["mosaic"] = mosaic
     return facts

@@ -110,7 +110,7 @@ def _words(value: Any) -> list[str]:
 
 
 def _unknown(keyword: str) -> ArgumentError:
-    known = sorted({*STUDY_KEYWORDS, *SERIES_KEYWORDS}) + [_TEXT]
+    known = [*sorted({*STUDY_KEYWORDS, *SERIES_KEYWORDS}), _TEXT]
     close = difflib.get_close_matches(keyword, known, n=1)
     return ArgumentError(
         f"There is no filter {keyword!r}.",

@@ -1,10 +1,11 @@
 """Records of the index: one struct per DICOM level, attributes named by DICOM keyword.
 
-Names in CamelCase are DICOM keywords (PS3.6); a value is a ``str``, ``int``, ``float``, a list of them, or ``None`` when
-the attribute is absent, empty or unreadable. Dates are ``YYYYMMDD`` and times ``HHMMSS.FFFFFF`` as in the files (DICOM
-DA and TM). Names in snake_case are facts about the files, which DICOM has no keyword for.
+Names in CamelCase are DICOM keywords (PS3.6); a value is a ``str``, ``int``, ``float``, a list of them, or ``None``
+when the attribute is absent, empty or unreadable. Dates are ``YYYYMMDD`` and times ``HHMMSS.FFFFFF`` as in the files
+(DICOM DA and TM). Names in snake_case are facts about the files, which DICOM has no keyword for.
 
-`Series` carries its study's and patient's attributes as well, and `Instance` those of its series: a record stands alone.
+`Series` carries its study's and patient's attributes as well, and `Instance` those of its series: a record stands
+alone.
 """
 
 from __future__ import annotations

@@ -229,25 +229,33 @@ def _data_set(window: _Window, pos: int, size: int, names: tuple[str, str], enco
     seen: set[int] = set()
     unpack_header = struct.Struct(order + ("HH2sH" if explicit else "HHI")).unpack_from
     unpack_long = struct.Struct(order + "I").unpack_from
-    wanted, private, pixels = WANTED, PRIVATE_GROUPS, PIXEL_TAGS
+    long_vrs, short_vrs = _LONG_VRS, _SHORT_VRS
+    wanted, private = WANTED, PRIVATE_GROUPS
     pixel_tag = pixel_offset = pixel_length = 0
-    at = window.at
+    at, vr = window.at, b""
+    # The window's own bookkeeping is repeated here: a call for each of a header's hundreds of elements costs as much
+    # as all the rest.
+    data, base, last = window.data, window.base, len(window.data) - 12
     while pos + 8 <= size:
-        offset = at(pos, 8)
+        offset = pos - base
+        if not 0 <= offset <= last:
+            offset = at(pos, 8)
+            data, base, last = window.data, window.base, len(window.data) - 12
         if explicit:
-            group, element, vr, length = unpack_header(window.data, offset)
+            group, element, vr, length = unpack_header(data, offset)
             pos += 8
-            if vr in _LONG_VRS:
-                (length,) = unpack_long(window.data, at(pos, 4))
+            if vr in long_vrs:
+                if offset > last:
+                    raise EOFError
+                (length,) = unpack_long(data, offset + 8)
                 pos += 4
-            elif vr not in _SHORT_VRS:
+            elif vr not in short_vrs:
                 raise Unscannable(f"VR {vr!r} at ({group:04X},{element:04X})")
         else:
-            vr = b""
-            group, element, length = unpack_header(window.data, offset)
+            group, element, length = unpack_header(data, offset)
             pos += 8
         tag = group << 16 | element
-        if tag in pixels:
+        if group == 0x7FE0 and tag in PIXEL_TAGS:
             pixel_tag = tag
             pixel_offset = pos if known_offset else 0
             pixel_length = -1 if length == UNDEFINED else length

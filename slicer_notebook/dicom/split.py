@@ -8,6 +8,7 @@ volume n+1. Otherwise nothing is guessed: the caller refuses the series.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable
 from typing import Any, Final, NamedTuple
@@ -148,7 +149,7 @@ def _by_order(instances: list[Instance], place: dict[int, int], indices: list[in
         ranked = [sorted(group, key=values.__getitem__) for group in at_place.values()]
         volumes = [[group[rank] for group in ranked] for rank in range(count)]
         ends = [(min(values[i] for i in volume), max(values[i] for i in volume)) for volume in volumes]
-        if all(before[1] < after[0] for before, after in zip(ends, ends[1:], strict=False)):
+        if all(before[1] < after[0] for before, after in itertools.pairwise(ends)):
             return [
                 Part(
                     volume,

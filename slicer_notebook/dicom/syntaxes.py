@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
-from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 
 __all__ = ["BIG_ENDIAN", "LOSSY", "NATIVE", "can_decode"]
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import unicodedata
 import warnings
+from functools import lru_cache
 
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.valuerep import PersonName
 
-__all__ = ["decode_person_name", "decode_text", "encodings_of", "fold"]
+__all__ = ["decode_person_name", "decode_text", "encodings_of", "fold", "split_names"]
 
 _ESCAPE = 0x1B
+#: Encodings in which the byte 0x5C may be half of a character.
+_BACKSLASH_IN_CHARACTER = frozenset({"gb18030", "gbk", "shift_jis"})
 _TEXT_DELIMITERS = {0x0A, 0x0C, 0x0D, 0x09}
 _LIST_DELIMITERS = _TEXT_DELIMITERS | {0x5C}
 
 
+@lru_cache(maxsize=256)
 def encodings_of(charset: bytes | None) -> list[str]:
     """Python codec names for a Specific Character Set (0008,0005) value (PS3.3 C.12.1.1.2).
 
@@ -55,6 +59,13 @@ def decode_person_name(raw: bytes, encodings: list[str]) -> str:
             text = str(PersonName(raw, encodings).decode())
     groups = [group.rstrip(" \0^") for group in text.strip("\0 ").split("=")]
     return "=".join(groups).rstrip("=")
+
+
+def split_names(raw: bytes, encodings: list[str]) -> list[bytes]:
+    """PN values apart, at backslashes that cannot be the second byte of a character."""
+    if b"\\" not in raw or not _BACKSLASH_IN_CHARACTER.isdisjoint(e.lower() for e in encodings):
+        return [raw]
+    return raw.split(b"\\")
 
 
 def fold(text: str) -> str:

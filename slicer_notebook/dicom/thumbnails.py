@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 from PIL import Image, ImageDraw, ImageFont
-from pydicom.pixels import apply_color_lut, pixel_array
+from pydicom.pixels.processing import apply_color_lut
+from pydicom.pixels.utils import pixel_array
 
 from slicer_notebook.dicom.load import VolumeData, read
 from slicer_notebook.dicom.plan import SeriesPlan, VolumePlan
@@ -119,7 +120,7 @@ def _decoded(path: str) -> tuple[Pixels, tuple[float, float]] | None:
         except Exception:  # noqa: BLE001
             return None
     inverted = dataset.get("PhotometricInterpretation") == "MONOCHROME1"
-    if pixels.ndim == 3:  # noqa: PLR2004 - rows, columns, samples
+    if pixels.ndim == 3:
         if pixels.dtype != np.uint8:
             pixels = (pixels >> (8 * pixels.dtype.itemsize - 8)).astype(np.uint8)
         shown = pixels[..., :3]

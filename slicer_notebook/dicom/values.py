@@ -1,0 +1,129 @@
+"""Values of data elements: from a file's bytes to what the fields of `Instance` hold (PS3.5 §6.2)."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable
+from math import isfinite
+from typing import Any, Final
+
+from slicer_notebook.dicom.tags import ATTRIBUTES, SPECIFIC_CHARACTER_SET, Attribute
+from slicer_notebook.dicom.text import decode_person_name, decode_text, encodings_of, split_names
+
+__all__ = ["fields_of"]
+
+Decoder = Callable[[bytes, list[str], str], Any]
+"""``decode(value, encodings, byte order)``; None for a value that is empty or cannot be understood."""
+
+_BINARY: Final = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "US or SS": "H"}
+_LONG_TEXT: Final = frozenset({"ST", "LT", "UT"})
+#: ACR-NEMA wrote dates with dots (PS3.5 table 6.2-1, note on DA).
+_OLD_DATE: Final = re.compile(r"(\d{4})\.(\d{2})\.(\d{2})")
+
+
+def _decimals(raw: bytes) -> list[float] | None:
+    """DS and IS. One part that is no number spoils all: a position of two coordinates would be worse than none."""
+    if b"_" in raw:  # float() takes 1_0 for 10
+        return None
+    try:
+        values = [float(part) for part in raw.decode("ascii").strip("\0 ").split("\\")]
+    except ValueError:
+        return None
+    return values if all(map(isfinite, values)) else None
+
+
+def _numbers(vr: str) -> Callable[[bytes, str], list[Any] | None]:
+    code = _BINARY.get(vr)
+    if code is None:
+        return lambda raw, _: _decimals(raw)
+    size = struct.calcsize(code)
+
+    def binary(raw: bytes, order: str) -> list[Any] | None:
+        values = list(struct.unpack_from(f"{order}{len(raw) // size}{code}", raw))
+        return values if values and all(map(isfinite, values)) else None
+
+    return binary
+
+
+def _number_decoder(attribute: Attribute) -> Decoder:
+    numbers, whole, multiple = _numbers(attribute.vr), attribute.kind == "int", attribute.multiple
+
+    def decode(raw: bytes, _: list[str], order: str) -> Any:
+        values = numbers(raw, order)
+        if not values:
+            return None
+        if not multiple:
+            values = values[:1]
+        if whole:
+            if any(value != int(value) for value in values):
+                return None
+            values = [int(value) for value in values]
+        return values if multiple else values[0]
+
+    return decode
+
+
+def _decode_long_text(raw: bytes, encodings: list[str], _: str) -> Any:
+    return decode_text(raw, encodings, multiple=False) or None
+
+
+def _decode_name(raw: bytes, encodings: list[str], _: str) -> Any:
+    return decode_person_name(split_names(raw, encodings)[0], encodings) or None
+
+
+def _decode_names(raw: bytes, encodings: list[str], _: str) -> Any:
+    names = (decode_person_name(part, encodings) for part in split_names(raw, encodings))
+    return [name for name in names if name] or None
+
+
+def _decode_word(raw: bytes, encodings: list[str], _: str) -> Any:
+    return decode_text(raw, encodings, multiple=True) or None
+
+
+def _decode_words(raw: bytes, encodings: list[str], _: str) -> Any:
+    values = [part.strip("\0 ") for part in decode_text(raw, encodings, multiple=True).split("\\")]
+    return values if any(values) else None
+
+
+def _decode_date(raw: bytes, encodings: list[str], _: str) -> Any:
+    text = decode_text(raw, encodings, multiple=True)
+    return (_OLD_DATE.sub(r"\1\2\3", text) if "." in text else text) or None
+
+
+def _decoder(attribute: Attribute) -> Decoder:
+    if attribute.kind in ("int", "float"):
+        return _number_decoder(attribute)
+    if attribute.kind == "name":
+        return _decode_names if attribute.multiple else _decode_name
+    if attribute.kind == "date":
+        return _decode_date
+    if attribute.vr in _LONG_TEXT:
+        return _decode_long_text
+    return _decode_words if attribute.multiple else _decode_word
+
+
+_DECODERS: Final = {tag: (attribute.keyword, _decoder(attribute)) for tag, attribute in ATTRIBUTES.items()}
+
+
+def fields_of(elements: dict[int, bytes], order: str) -> dict[str, Any]:
+    """Keyword -> value for the elements that `Instance` has a field for; empty and unreadable values are left out.
+
+    Args:
+        elements: tag -> value as in the file.
+        order: ``<`` or ``>``, the data set's byte order.
+    """
+    encodings = encodings_of(elements.get(SPECIFIC_CHARACTER_SET))
+    values: dict[str, Any] = {}
+    for tag, raw in elements.items():
+        known = _DECODERS.get(tag)
+        if known is None or not raw:
+            continue
+        value = known[1](raw, encodings, order)
+        if value is not None:
+            values[known[0]] = value
+    padding = values.get("PixelPaddingValue")
+    if padding is not None and values.get("PixelRepresentation") == 1 and padding >= 1 << 15:
+        # Its VR is US or SS as PixelRepresentation says (PS3.3 C.7.5.1.1.2); it was read as US.
+        values["PixelPaddingValue"] = padding - (1 << 16)
+    return values
