@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from slicer_notebook.dicom.records import Instance
-from slicer_notebook.dicom.syntaxes import NATIVE
+from slicer_notebook.dicom.syntaxes import LOSSY, NATIVE
 
 __all__ = ["merge_copies"]
 
@@ -20,9 +20,10 @@ _MUST_AGREE: Final = (
 )  # fmt: skip
 
 
-def _preference(instance: Instance) -> tuple[bool, str]:
-    """Uncompressed first, then by path: the choice does not depend on the order in which files were found."""
-    return instance.TransferSyntaxUID not in NATIVE, instance.path
+def _preference(instance: Instance) -> tuple[bool, bool, str]:
+    """What was not compressed with loss first, then uncompressed, then by path: never by the order of finding."""
+    syntax = instance.TransferSyntaxUID
+    return syntax in LOSSY, syntax not in NATIVE, instance.path
 
 
 def merge_copies(instances: Iterable[Instance]) -> list[Instance]:

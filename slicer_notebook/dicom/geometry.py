@@ -13,7 +13,17 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LPS_TO_RAS", "Axes", "Line", "axes_of", "fit_line", "ijk_to_ras", "orientation_name", "same_position_bins"]
+__all__ = [
+    "LPS_TO_RAS",
+    "Axes",
+    "Line",
+    "axes_of",
+    "fit_line",
+    "ijk_to_ras",
+    "orientation_name",
+    "same_position_bins",
+    "same_position_tolerance",
+]
 
 Array = npt.NDArray[np.float64]
 
@@ -23,7 +33,8 @@ LPS_TO_RAS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])
 COSINE_TOLERANCE: Final = 1e-3
 #: Slices closer than this (mm) lie at one position.
 SAME_POSITION: Final = 1e-2
-#: Positions may leave the straight, even line by this much: millimetres, or a part of the step, whichever is more.
+#: Positions may leave the straight, even line by this much: millimetres (but no more than `ROUNDED_PART` of a step that
+#: is smaller still), or a part of the step, whichever is more.
 EVEN_MM: Final = 0.01
 EVEN_PART: Final = 0.01
 #: Up to this part of the step uneven positions are accepted with a warning (positions rounded when written).
@@ -66,7 +77,7 @@ class Line(NamedTuple):
 
     def is_even(self, part: float = EVEN_PART) -> bool:
         """Whether all positions lie on the line, up to ``part`` of the step."""
-        return self.deviation <= max(EVEN_MM, part * self.spacing)
+        return self.deviation <= max(min(EVEN_MM, ROUNDED_PART * self.spacing), part * self.spacing)
 
 
 def axes_of(orientation: Sequence[float]) -> Axes | None:
@@ -106,19 +117,32 @@ def fit_line(positions: Array, axes: Axes) -> Line:
     return Line(order.tolist(), ordered[0], step, np.diff(along[order]), deviation)
 
 
-def same_position_bins(positions: Array, axes: Axes) -> list[list[int]]:
+def same_position_bins(positions: Array, axes: Axes, tolerance: float) -> list[list[int]]:
     """Indices of positions that are the same place, in order along the normal.
 
-    Two slices are at one place when they are closer than `SAME_POSITION` along the normal and in the plane.
+    Args:
+        positions: n x 3, LPS, mm.
+        tolerance: places closer than this are the same, mm.
     """
-    order = np.argsort(positions @ axes.normal, kind="stable")
+    along = positions @ axes.normal
     bins: list[list[int]] = []
-    for index in order.tolist():
-        if bins and float(np.linalg.norm(positions[index] - positions[bins[-1][0]])) < SAME_POSITION:
-            bins[-1].append(index)
+    for index in np.argsort(along, kind="stable").tolist():
+        # Places beside each other at one height come in any order: look at all bins at this height.
+        for known in reversed(bins):
+            if along[index] - along[known[0]] >= tolerance:
+                bins.append([index])
+                break
+            if float(np.linalg.norm(positions[index] - positions[known[0]])) < tolerance:
+                known.append(index)
+                break
         else:
             bins.append([index])
     return bins
+
+
+def same_position_tolerance(pixel_spacing: Sequence[float]) -> float:
+    """How near two positions are the same, mm: `SAME_POSITION`, or less where pixels are smaller than that."""
+    return min(SAME_POSITION, 0.1 * min(pixel_spacing))
 
 
 def ijk_to_ras(first: Array, axes: Axes, pixel_spacing: Sequence[float], step: Array) -> Array:
@@ -141,7 +165,7 @@ def ijk_to_ras(first: Array, axes: Axes, pixel_spacing: Sequence[float], step: A
 
 
 def orientation_name(normal: Array) -> str:
-    """``axial``, ``sagittal`` or ``coronal`` by the normal's largest part; ``oblique ...`` if off by over 10 degrees."""
+    """``axial``, ``sagittal`` or ``coronal`` by the normal's largest part; ``oblique ...`` if over 10 degrees off."""
     largest = int(np.argmax(np.abs(normal)))
     name = ("sagittal", "coronal", "axial")[largest]
     return name if abs(float(normal[largest])) >= np.cos(np.radians(10.0)) else f"oblique {name}"

@@ -21,9 +21,9 @@ from slicer_notebook.dicom.tags import (
     MODALITY_LUT_SEQUENCE,
     PER_FRAME_FUNCTIONAL_GROUPS,
     PIXEL_TAGS,
-    PRIVATE_GROUPS,
     SHARED_FUNCTIONAL_GROUPS,
     SPECIFIC_CHARACTER_SET,
+    is_private_wanted,
 )
 from slicer_notebook.dicom.values import fields_of
 
@@ -48,7 +48,7 @@ def _instance(found: Scan, path: str, status: os.stat_result) -> Instance:
     order = ">" if found.big_endian else "<"
     if found.media_class == _MEDIA_DIRECTORY:
         raise NotTakenError("DICOMDIR: its files are found by themselves", is_dicom=True)
-    values = fields_of(found.elements, order)
+    values = fields_of(found.elements, found.other_vrs, order)
     missing = [name for name in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID") if not values.get(name)]
     if missing:
         raise NotTakenError(f"DICOM without {', '.join(missing)}", is_dicom=True)
@@ -116,10 +116,13 @@ def _scan_of_dataset(dataset: pydicom.Dataset) -> Scan:
         value = dataset.get("SpecificCharacterSet") or ""
         terms = list(value) if isinstance(value, MultiValue) else [value]
         elements[SPECIFIC_CHARACTER_SET] = "\\".join(str(term) for term in terms).encode("ascii", "replace")
-    wanted = {tag for tag in elements if tag in ATTRIBUTES or tag >> 16 in PRIVATE_GROUPS}
-    kept = {tag: value for tag, value in elements.items() if tag in wanted or tag == SPECIFIC_CHARACTER_SET}
+    kept = {
+        tag: value
+        for tag, value in elements.items()
+        if tag in ATTRIBUTES or tag == SPECIFIC_CHARACTER_SET or is_private_wanted(tag >> 16, tag & 0xFFFF)
+    }
     media = str(meta.get("MediaStorageSOPClassUID", ""))
-    return Scan(syntax, media, kept, seen, pixel_tag, 0, pixel_length, not little)
+    return Scan(syntax, media, kept, {}, seen, pixel_tag, 0, pixel_length, not little)
 
 
 def read_header(path: str | Path) -> Instance:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from slicer_notebook.dicom.pixels import fix_bits, read_stored, stored_dtype
+from slicer_notebook.dicom.pixels import current_instance, fix_bits, read_stored, stored_dtype
 from slicer_notebook.dicom.plan import VolumePlan
 from slicer_notebook.dicom.reasons import Reason
 from slicer_notebook.dicom.records import Instance
-from slicer_notebook.errors import JobCancelledError, SeriesRefusedError
+from slicer_notebook.dicom.syntaxes import LOSSY
+from slicer_notebook.errors import DicomError, JobCancelledError, SeriesRefusedError
 
 __all__ = ["VolumeData", "read"]
 
@@ -58,8 +60,8 @@ def read(plan: VolumePlan, progress: Progress | None = None, cancelled: Cancelle
 
     Args:
         plan: of `slicer_notebook.dicom.plan.plan`.
-        progress: called with (slices done, slices in all, text), from several threads but one at a time.
-        cancelled: polled before every slice.
+        progress: called with (slices done, slices in all, text) on the calling thread.
+        cancelled: polled before every slice, on the reading threads.
 
     Returns:
         The whole volume; never a part of it.
@@ -70,16 +72,7 @@ def read(plan: VolumePlan, progress: Progress | None = None, cancelled: Cancelle
         JobCancelledError: ``cancelled`` said so.
     """
     rescales = [(_slope(instance), _intercept(instance)) for instance in plan.instances]
-    array = warnings = None
-    for dtype in _candidates(plan.instances, rescales):
-        try:
-            array, warnings = _Reader(plan, dtype, rescales, progress, cancelled).run()
-            break
-        except _TooNarrow:
-            continue
-    if array is None or warnings is None:
-        # The last candidate is a float type, which takes any value.
-        raise AssertionError("no type holds the values")
+    array, warnings = _read_narrowest(plan, rescales, progress, cancelled)
     middle = plan.instances[len(plan.instances) // 2]
     head = plan.instances[0]
     return VolumeData(
@@ -98,6 +91,27 @@ def read(plan: VolumePlan, progress: Progress | None = None, cancelled: Cancelle
         inverted=middle.PhotometricInterpretation == "MONOCHROME1" or middle.PresentationLUTShape == "INVERSE",
         warnings=[*plan.warnings, *warnings],
     )
+
+
+def _read_narrowest(
+    plan: VolumePlan, rescales: list[tuple[float, float]], progress: Progress | None, cancelled: Cancelled | None
+) -> tuple[npt.NDArray[Any], list[str]]:
+    """The array in the first type that holds all values, and warnings."""
+    *narrow, widest = _candidates(plan.instances, rescales)
+    try:
+        for dtype in narrow:
+            try:
+                return _Reader(plan, dtype, rescales, progress, cancelled).run()
+            except _TooNarrow:
+                continue
+        return _Reader(plan, widest, rescales, progress, cancelled).run()
+    except MemoryError as exc:
+        size = math.prod(plan.shape) * widest.itemsize / 1e9
+        raise DicomError(
+            f"There is not enough memory for {plan.name!r}.",
+            expected=f"up to {size:.1f} GB free",
+            hint="Close other volumes, or use a machine with more memory.",
+        ) from exc
 
 
 def _slope(instance: Instance) -> float:
@@ -163,8 +177,8 @@ class _Reader:
         self.array = np.empty(plan.shape, dtype)
         self.lock = threading.Lock()
         self.stop = threading.Event()
-        self.done = 0
-        self.dropped: list[str] = []
+        self.dropped = 0
+        self.uncompared = 0
 
     def run(self) -> tuple[npt.NDArray[Any], list[str]]:
         """The array and warnings; any slice's failure fails the whole."""
@@ -172,39 +186,42 @@ class _Reader:
         threads = min(count, MAX_THREADS, (os.cpu_count() or 1) + 1)
         with ThreadPoolExecutor(threads, thread_name_prefix="dicom-read") as pool:
             futures = [pool.submit(self._slice, k) for k in range(count)]
-            finished, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            self._raise_first(finished)
+            try:
+                for done, future in enumerate(as_completed(futures), start=1):
+                    future.result()
+                    if self.progress is not None:
+                        self.progress(done, count, f"Reading {self.plan.name}")
+            except BaseException:
+                # The pool waits for its threads when it closes; those that have not begun a slice need not.
+                self.stop.set()
+                raise
+        return self.array, self._warnings()
+
+    def _warnings(self) -> list[str]:
         warnings = []
         if self.dropped:
-            warnings.append(f"{len(self.dropped)} slices have bits set outside those stored; they were dropped.")
-        return self.array, warnings
-
-    def _raise_first(self, finished: set[Future[None]]) -> None:
-        errors = [error for future in finished if (error := future.exception()) is not None]
-        if errors:
-            self.stop.set()
-            raise errors[0]
+            warnings.append(f"{self.dropped} slices have bits set outside those stored; they were dropped.")
+        if self.uncompared:
+            warnings.append(f"{self.uncompared} copies that were compressed with loss were not compared.")
+        return warnings
 
     def _slice(self, k: int) -> None:
         if self.stop.is_set():
             return
         if self.cancelled is not None and self.cancelled():
-            self.stop.set()
             raise JobCancelledError(f"Reading {self.plan.name!r} was cancelled.")
         instance = self.plan.instances[k]
         target = self.array[k]
         stored = stored_dtype(instance)
-        # Same type: the file's bytes go straight into the volume. Another: through a slice of its own.
-        pixels = read_stored(instance, target if stored == self.dtype else None)
-        self._compare_copies(instance, pixels)
+        # Integers of one size: the file's bytes go straight into the volume. Else through a slice of its own.
+        direct = stored.itemsize == self.dtype.itemsize and self.dtype.kind in "iu"
+        pixels = read_stored(instance, target.view(stored) if direct else None)
         low, high, dropped = fix_bits(pixels, instance)
+        uncompared = self._compare_copies(instance, pixels)
         self._rescale(pixels, target, self.rescales[k], (low, high))
         with self.lock:
-            if dropped:
-                self.dropped.append(instance.path)
-            self.done += 1
-            if self.progress is not None:
-                self.progress(self.done, len(self.plan.instances), f"Reading {self.plan.name}")
+            self.dropped += dropped
+            self.uncompared += uncompared
 
     def _rescale(
         self, pixels: npt.NDArray[Any], target: npt.NDArray[Any], rescale: tuple[float, float], ends: tuple[int, int]
@@ -220,11 +237,10 @@ class _Reader:
         limits = np.iinfo(self.dtype)
         results = (ends[0] * factor + offset, ends[1] * factor + offset)
         if min(results) < limits.min or max(results) > limits.max:
-            self.stop.set()
             raise _TooNarrow
-        if pixels.dtype != self.dtype:
-            # A value that does not fit now may do so after the sum; in modular arithmetic the sum comes out right.
-            target[...] = pixels.astype(self.dtype, copy=False)
+        # A value that does not fit now may do so after the sum; in modular arithmetic the sum comes out right.
+        if pixels.itemsize != self.dtype.itemsize:
+            target[...] = pixels.astype(self.dtype)
         if factor != 1:
             np.multiply(target, self._wrapped(factor), out=target)
         if offset != 0:
@@ -234,10 +250,17 @@ class _Reader:
         """A whole number as the array's type, modulo its width (see `_rescale`)."""
         return np.array(value & 0xFFFFFFFFFFFFFFFF, dtype=np.uint64).astype(self.dtype)
 
-    def _compare_copies(self, instance: Instance, pixels: npt.NDArray[Any]) -> None:
+    def _compare_copies(self, instance: Instance, pixels: npt.NDArray[Any]) -> int:
+        """How many of the instance's other files could not be compared with this one, because they lost on the way."""
+        uncompared = 0
         for path in instance.other_paths:
-            copy = read_stored(_copy_of(instance, path))
-            if not np.array_equal(copy, pixels):
+            copy = _copy_of(instance, path)
+            if copy.TransferSyntaxUID in LOSSY and instance.TransferSyntaxUID not in LOSSY:
+                uncompared += 1
+                continue
+            values = read_stored(copy)
+            fix_bits(values, copy)
+            if not np.array_equal(values, pixels):
                 raise SeriesRefusedError(
                     "Files of one SOP Instance UID hold different pixels.",
                     expected=f"equal copies of {instance.SOPInstanceUID}",
@@ -245,8 +268,10 @@ class _Reader:
                     hint="Remove the wrong one, or load the series from a folder of its own.",
                     details={"reason": Reason.UID_CONFLICT.value, "files": [instance.path, path]},
                 )
+        return uncompared
 
 
 def _copy_of(instance: Instance, path: str) -> Instance:
-    """The instance as another file holds it; that file's header is read afresh."""
-    return msgspec.structs.replace(instance, path=path, size=-1, mtime_ns=-1, pixel_offset=0)
+    """The instance as another file holds it."""
+    # A size that no file has makes `current_instance` read that file's header.
+    return current_instance(msgspec.structs.replace(instance, path=path, size=-1))

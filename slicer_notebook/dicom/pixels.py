@@ -17,7 +17,7 @@ from slicer_notebook.dicom.records import Instance
 from slicer_notebook.dicom.syntaxes import BIG_ENDIAN, NATIVE
 from slicer_notebook.errors import FileFormatError, SeriesRefusedError
 
-__all__ = ["fix_bits", "read_stored", "stored_dtype"]
+__all__ = ["current_instance", "fix_bits", "read_stored", "stored_dtype"]
 
 _KINDS: Final = {0: "u", 1: "i"}
 
@@ -52,11 +52,13 @@ def read_stored(instance: Instance, out: npt.NDArray[Any] | None = None) -> npt.
     if out is None:
         out = np.empty(shape, stored_dtype(instance))
     try:
-        current = _unchanged(instance)
-        if current.TransferSyntaxUID in NATIVE and current.pixel_offset:
-            _read_native(current, out)
-        else:
-            _decode(current, out)
+        # Unbuffered: the bytes go from the page cache to the volume's memory in one copy, with the GIL released.
+        with open(instance.path, "rb", buffering=0) as file:
+            current = current_instance(instance, os.fstat(file.fileno()))
+            if current.TransferSyntaxUID in NATIVE and current.pixel_offset:
+                _read_native(file, current, out)
+            else:
+                _decode(current, out)
     except OSError as exc:
         raise FileFormatError(
             f"{instance.path!r} cannot be read.",
@@ -67,9 +69,14 @@ def read_stored(instance: Instance, out: npt.NDArray[Any] | None = None) -> npt.
     return out
 
 
-def _unchanged(instance: Instance) -> Instance:
-    """The instance, read again if its file changed since; a change of what was planned is an error."""
-    status = os.stat(instance.path)
+def current_instance(instance: Instance, status: os.stat_result | None = None) -> Instance:
+    """The instance, its header read again if its file's size or time changed.
+
+    Raises:
+        FileFormatError: what the plan rests on changed.
+        OSError: the file is gone.
+    """
+    status = status if status is not None else os.stat(instance.path)
     if (status.st_size, status.st_mtime_ns) == (instance.size, instance.mtime_ns):
         return instance
     got = "a file that is no longer DICOM"
@@ -91,19 +98,16 @@ def _unchanged(instance: Instance) -> Instance:
     )
 
 
-def _read_native(instance: Instance, out: npt.NDArray[Any]) -> None:
+def _read_native(file: io.FileIO, instance: Instance, out: npt.NDArray[Any]) -> None:
     view = out.reshape(-1).view(np.uint8).data
-    # Unbuffered: the bytes go from the page cache to the volume's memory in one copy, with the GIL released.
-    with open(instance.path, "rb", buffering=0) as file:
-        file.seek(instance.pixel_offset)
-        done = 0
-        while done < len(view):
-            count = file.readinto(view[done:])
-            if not count:
-                raise _refused(
-                    Reason.TRUNCATED, f"the file ends {len(view) - done} bytes before its pixels do", instance
-                )
-            done += count
+    file.seek(instance.pixel_offset)
+    done = 0
+    while done < len(view):
+        count = file.readinto(view[done:])
+        if not count:
+            missing = len(view) - done
+            raise _refused(Reason.TRUNCATED, f"the file ends {missing} bytes before its pixels do", instance)
+        done += count
     if instance.TransferSyntaxUID == BIG_ENDIAN:
         _swap_big_endian(instance, out)
 
@@ -159,8 +163,11 @@ def fix_bits(pixels: npt.NDArray[Any], instance: Instance) -> tuple[int, int, bo
         if floor <= low and high <= ceiling:
             return low, high, False
     left = allocated - 1 - top
-    # Bits above the sign bit may be zeros where they should repeat it: that loses nothing. Anything else does.
-    dropped = top != stored - 1 or low < -(1 << stored - 1 if signed else 0) or high >= 1 << stored
+    before = pixels.copy()
     pixels <<= left
     pixels >>= allocated - stored
+    # Bits above the sign bit may be zeros where they should repeat it: that loses nothing. Anything else does.
+    mask = ((1 << stored) - 1) << (top + 1 - stored)
+    outside = before & np.array(~mask & ((1 << allocated) - 1), dtype=f"u{pixels.itemsize}").view(pixels.dtype)
+    dropped = bool(np.any((outside != 0) & (before != pixels)))
     return int(pixels.min()), int(pixels.max()), dropped

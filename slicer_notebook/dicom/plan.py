@@ -1,6 +1,6 @@
 """What the files of a series will become, said before a pixel is read: volumes, or refusals with a reason.
 
-Rules: `/docs` has them in full. In short: instances are grouped by study, series, orientation, size, pixel spacing and
+Instances are grouped by study, series, orientation, size, pixel spacing and
 frame of reference; sorted by position along the normal, never by file name or instance number; the step between slices
 comes from the positions (PS3.3 C.7.6.2.1.1 says that SliceThickness and SpacingBetweenSlices do not give it).
 """
@@ -19,6 +19,7 @@ from slicer_notebook.dicom.copies import merge_copies
 from slicer_notebook.dicom.geometry import (
     MAX_TILT,
     ROUNDED_PART,
+    Array,
     Axes,
     Line,
     axes_of,
@@ -26,11 +27,12 @@ from slicer_notebook.dicom.geometry import (
     ijk_to_ras,
     orientation_name,
     same_position_bins,
+    same_position_tolerance,
 )
 from slicer_notebook.dicom.header import NotTakenError, read_header
 from slicer_notebook.dicom.reasons import Reason, Refusal, refusal_of
 from slicer_notebook.dicom.records import Instance
-from slicer_notebook.dicom.split import Dimension, Part, split_repeated
+from slicer_notebook.dicom.split import Dimension, Part, by_image_type, split_repeated
 from slicer_notebook.dicom.syntaxes import LOSSY
 from slicer_notebook.errors import ArgumentError, NotDicomError, PathNotFoundError
 
@@ -43,9 +45,6 @@ SPACING_TOLERANCE: Final = 1e-5
 MISSING_TOLERANCE: Final = 0.1
 #: A tilt below this (degrees) is rounding of the positions, not a gantry.
 TILT_SHOWN: Final = 0.1
-#: A gap below this (mm along the normal) is no step between slices.
-MIN_STEP: Final = 1e-3
-
 #: Projection images: a picture each, with no place in the patient (CR, DX, MG, IO, SC, RF, XA, RT image, US).
 _PROJECTIONS: Final = frozenset(
     f"1.2.840.10008.5.1.4.1.1.{tail}"
@@ -161,7 +160,8 @@ def _paths(instances: Iterable[Instance]) -> list[str]:
 def _plan_series(instances: list[Instance], result: SeriesPlan) -> None:
     refused: dict[tuple[Reason, str], list[Instance]] = defaultdict(list)
     usable = []
-    for instance in instances:
+    # What comes out must not depend on the order in which files were found.
+    for instance in sorted(instances, key=lambda i: (i.InstanceNumber or 0, i.SOPInstanceUID)):
         refusal = refusal_of(instance)
         if refusal is None:
             usable.append(instance)
@@ -250,7 +250,7 @@ def _plan_group(group: _Group, result: SeriesPlan) -> None:
         _refuse(result, Reason.NO_SPACING, message, group.instances)
         return
     positions = np.array([instance.ImagePositionPatient for instance in group.instances], dtype=np.float64)
-    bins = same_position_bins(positions, group.axes)
+    bins = same_position_bins(positions, group.axes, same_position_tolerance(spacing))
     if len(bins) == 1 and len(group.instances) > 1:
         message = f"{len(group.instances)} images at one position: they are no stack of slices"
         _refuse(result, Reason.SAME_POSITION, message, group.instances)
@@ -266,34 +266,51 @@ def _plan_group(group: _Group, result: SeriesPlan) -> None:
             group.instances,
         )
         return
+    if len(parts) == 1:
+        parts = _derived_apart(group, positions, parts)
     for part in parts:
-        members = [group.instances[index] for index in part.indices]
-        _plan_stack(group, spacing, members, positions[part.indices], part, result)
+        volume = _plan_stack(group, spacing, positions, part)
+        if isinstance(volume, VolumePlan):
+            if len(part.indices) < len(bins) and len(parts) > 1 and len(group.instances) > len(bins):
+                volume.warnings.append(f"It covers {len(part.indices)} of the series' {len(bins)} positions.")
+            result.volumes.append(volume)
+        else:
+            _refuse(result, *volume, [group.instances[index] for index in part.indices])
 
 
-def _plan_stack(
-    group: _Group,
-    spacing: list[float],
-    members: list[Instance],
-    positions: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
-    part: Part,
-    result: SeriesPlan,
-) -> None:
+def _derived_apart(group: _Group, positions: Array, parts: list[Part]) -> list[Part]:
+    """Slices that are no even stack together may be one with derived pictures beside it; then these go apart."""
+    if _line_problem_of(group, positions, parts[0]) is None:
+        return parts
+    apart = by_image_type(group.instances)
+    even = all(_line_problem_of(group, positions, part) is None for part in apart)
+    return apart if len(apart) > 1 and even else parts
+
+
+def _line_problem_of(group: _Group, positions: Array, part: Part) -> tuple[Reason, str] | None:
+    if len(part.indices) == 1:
+        return None
+    return _line_problem(fit_line(positions[part.indices], group.axes), group.axes)
+
+
+def _plan_stack(group: _Group, spacing: list[float], positions: Array, part: Part) -> VolumePlan | tuple[Reason, str]:
+    """The volume that these slices make, or why they make none."""
     axes = group.axes
+    members = [group.instances[index] for index in part.indices]
+    places = positions[part.indices]
     warnings = _pixel_warnings(members)
     tilt = 0.0
     if len(members) == 1:
-        thickness, source = _thickness(members[0])
-        if source:
-            warnings.append(source)
-        first, step = positions[0], axes.normal * thickness
+        thickness, unknown = _thickness(members[0])
+        if unknown:
+            warnings.append(unknown)
+        first, step = places[0], axes.normal * thickness
     else:
-        line = fit_line(positions, axes)
+        line = fit_line(places, axes)
         members = [members[index] for index in line.order]
         problem = _line_problem(line, axes)
         if problem is not None:
-            _refuse(result, *problem, members)
-            return
+            return problem
         if not line.is_even():
             warnings.append(f"Slice positions leave the even line by up to {line.deviation:.3g} mm.")
         tilt = line.tilt(axes)
@@ -304,25 +321,23 @@ def _plan_stack(
         warnings.extend(_two_slice_warning(line, members))
         first, step = line.first, line.step
     affine = ijk_to_ras(first, axes, spacing, step)
-    result.volumes.append(
-        VolumePlan(
-            name="",
-            instances=members,
-            affine=affine.tolist(),
-            shape=(len(members), members[0].Rows or 0, members[0].Columns or 0),
-            spacing=(spacing[1], spacing[0], float(np.linalg.norm(step))),
-            orientation=orientation_name(axes.normal),
-            tilt=tilt,
-            dimensions=list(part.dimensions),
-            warnings=warnings,
-        )
+    return VolumePlan(
+        name="",
+        instances=members,
+        affine=affine.tolist(),
+        shape=(len(members), members[0].Rows or 0, members[0].Columns or 0),
+        spacing=(spacing[1], spacing[0], float(np.linalg.norm(step))),
+        orientation=orientation_name(axes.normal),
+        tilt=tilt,
+        dimensions=list(part.dimensions),
+        warnings=warnings,
     )
 
 
 def _line_problem(line: Line, axes: Axes) -> tuple[Reason, str] | None:
     """Why these positions are no stack of evenly spaced slices, or None."""
     smallest = float(line.gaps.min())
-    if smallest < MIN_STEP or line.tilt(axes) > MAX_TILT:
+    if smallest <= 0 or line.tilt(axes) > MAX_TILT:
         return Reason.UNEVEN_SLICES, (
             f"positions lie beside each other, not along the slices' normal (smallest step {smallest:.3g} mm)"
         )

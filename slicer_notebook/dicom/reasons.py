@@ -132,52 +132,64 @@ def _what(instance: Instance) -> str:
 
 def _image_refusal(instance: Instance) -> tuple[Reason, str] | None:
     frames = instance.NumberOfFrames or 1
-    if instance.SOPClassUID in _ENHANCED or instance.has_functional_groups:
-        return Reason.ENHANCED_MULTIFRAME, f"{_what(instance)} with {frames} frames: enhanced multi-frame objects"
-    if instance.TransferSyntaxUID in _VIDEO_SYNTAXES:
-        return Reason.VIDEO, f"video ({UID(instance.TransferSyntaxUID).name})"
-    if frames > 1:
-        return Reason.MULTIFRAME, f"{_what(instance)} with {frames} frames in one file: a cine or multi-frame object"
-    if instance.mosaic is not None:
-        maker = {"siemens": "Siemens mosaic", "uih": "UIH grid"}.get(instance.mosaic, "grid")
-        return Reason.MOSAIC, f"{maker}: many slices are tiled in one image, and are not slices to be stacked"
     photometric = instance.PhotometricInterpretation or ""
-    if photometric == "PALETTE COLOR":
-        return Reason.PALETTE_COLOUR, "palette colour image"
-    if (instance.SamplesPerPixel or 1) > 1 or photometric not in _GREY:
-        return Reason.COLOUR, f"colour image ({photometric or 'no photometric interpretation'})"
+    found: tuple[Reason, str] | None = None
+    if instance.SOPClassUID in _ENHANCED or instance.has_functional_groups:
+        found = Reason.ENHANCED_MULTIFRAME, f"{_what(instance)} with {frames} frames: enhanced multi-frame objects"
+    elif instance.TransferSyntaxUID in _VIDEO_SYNTAXES:
+        found = Reason.VIDEO, f"video ({UID(instance.TransferSyntaxUID).name})"
+    elif frames > 1:
+        found = Reason.MULTIFRAME, f"{_what(instance)} with {frames} frames in one file: a cine or multi-frame object"
+    elif instance.mosaic is not None:
+        maker = {"siemens": "Siemens mosaic", "uih": "UIH grid"}.get(instance.mosaic, "grid")
+        found = Reason.MOSAIC, f"{maker}: many slices are tiled in one image, and are not slices to be stacked"
+    elif photometric == "PALETTE COLOR":
+        found = Reason.PALETTE_COLOUR, "palette colour image"
+    elif (instance.SamplesPerPixel or 1) > 1 or photometric not in _GREY:
+        found = Reason.COLOUR, f"colour image ({photometric or 'no photometric interpretation'})"
+    return found
+
+
+def _size_problem(instance: Instance) -> str | None:
+    rows, columns = instance.Rows or 0, instance.Columns or 0
+    allocated, stored = instance.BitsAllocated or 0, instance.BitsStored or 0
+    if instance.pixel_keyword != "PixelData":
+        return f"{instance.pixel_keyword} in place of PixelData"
+    if rows <= 0 or columns <= 0:
+        return f"{rows} rows and {columns} columns"
+    if allocated not in _BITS_ALLOCATED or not 0 < stored <= allocated:
+        return f"{stored} of {allocated} bits a pixel: 8, 16 and 32 allocated are read"
+    high = stored - 1 if instance.HighBit is None else instance.HighBit
+    if not stored - 1 <= high < allocated:
+        return f"HighBit {high} does not fit {stored} of {allocated} bits"
+    if instance.PixelRepresentation not in (0, 1):
+        return f"PixelRepresentation {instance.PixelRepresentation}: signed or not is not known"
+    return None
+
+
+def _length_problem(instance: Instance) -> str | None:
+    expected = (instance.Rows or 0) * (instance.Columns or 0) * (instance.BitsAllocated or 0) // 8
+    if 0 <= instance.pixel_length < expected:
+        return f"{instance.pixel_length} bytes of pixels where {expected} are due"
+    missing = instance.pixel_offset + expected - instance.size
+    if instance.pixel_offset and instance.pixel_length > 0 and missing > 0:
+        return f"the file ends {missing} bytes before its pixels do"
     return None
 
 
 def _pixel_refusal(instance: Instance) -> tuple[Reason, str] | None:
-    if instance.pixel_keyword != "PixelData":
-        return Reason.PIXEL_FORMAT, f"{instance.pixel_keyword} in place of PixelData"
-    rows, columns = instance.Rows or 0, instance.Columns or 0
-    allocated, stored = instance.BitsAllocated or 0, instance.BitsStored or 0
-    high = stored - 1 if instance.HighBit is None else instance.HighBit
-    if not (rows > 0 and columns > 0 and allocated in _BITS_ALLOCATED and 0 < stored <= allocated):
-        return Reason.PIXEL_FORMAT, (
-            f"{rows} x {columns} pixels, {stored} of {allocated} bits: 8, 16 or 32 bits allocated are read"
-        )
-    if not stored - 1 <= high < allocated or instance.PixelRepresentation not in (0, 1):
-        return Reason.PIXEL_FORMAT, (
-            f"HighBit {instance.HighBit}, BitsStored {stored}, PixelRepresentation {instance.PixelRepresentation} do not fit"
-        )
-    if not can_decode(instance.TransferSyntaxUID):
-        name = UID(instance.TransferSyntaxUID).name
-        return Reason.TRANSFER_SYNTAX, f"no decoder for transfer syntax {name}"
-    expected = rows * columns * allocated // 8
-    # One byte of padding makes an odd length even (PS3.5 §7.1.1); more is more than one frame.
-    if instance.pixel_length >= 0 and instance.pixel_length < expected:
-        return Reason.TRUNCATED, f"{instance.pixel_length} bytes of pixels where {expected} are due"
-    if instance.pixel_offset and instance.pixel_length > 0 and instance.pixel_offset + expected > instance.size:
-        missing = instance.pixel_offset + expected - instance.size
-        return Reason.TRUNCATED, f"the file ends {missing} bytes before its pixels do"
-    if instance.has_modality_lut:
-        return Reason.MODALITY_LUT, "values go through a Modality LUT Sequence, not through slope and intercept"
-    if instance.RescaleSlope == 0.0:
-        return Reason.RESCALE, "RescaleSlope is 0: all values would be one"
-    return None
+    found: tuple[Reason, str] | None = None
+    if (problem := _size_problem(instance)) is not None:
+        found = Reason.PIXEL_FORMAT, problem
+    elif not can_decode(instance.TransferSyntaxUID):
+        found = Reason.TRANSFER_SYNTAX, f"no decoder for transfer syntax {UID(instance.TransferSyntaxUID).name}"
+    elif (problem := _length_problem(instance)) is not None:
+        found = Reason.TRUNCATED, problem
+    elif instance.has_modality_lut:
+        found = Reason.MODALITY_LUT, "values go through a Modality LUT Sequence, not through slope and intercept"
+    elif instance.RescaleSlope == 0.0:
+        found = Reason.RESCALE, "RescaleSlope is 0: all values would be one"
+    return found
 
 
 def refusal_of(instance: Instance) -> tuple[Reason, str] | None:

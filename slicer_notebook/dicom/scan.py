@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from slicer_notebook.dicom.tags import PIXEL_TAGS, PRIVATE_GROUPS, WANTED
+from slicer_notebook.dicom.tags import PIXEL_TAGS, PRIVATE_ELEMENTS, WANTED, is_private_wanted
 
 __all__ = ["Scan", "Unscannable", "looks_like_dicom", "scan"]
 
@@ -59,6 +59,8 @@ class Scan(NamedTuple):
     media_class: str
     #: tag -> value as in the file; little endian unless `big_endian`
     elements: dict[int, bytes]
+    #: tag -> VR where the file says another one than the standard's
+    other_vrs: dict[int, str]
     #: tags whose value was seen but not taken (sequences, long values)
     seen: set[int]
     pixel_tag: int
@@ -105,7 +107,9 @@ class _Window:
         return offset
 
 
-def _skip_undefined(window: _Window, pos: int, order: str, explicit: bool) -> int:
+def _skip_undefined(  # noqa: PLR0912 - the grammar of nested items, in one place
+    window: _Window, pos: int, order: str, explicit: bool
+) -> int:
     """The position after a value of undefined length that begins at ``pos`` (PS3.5 §7.5)."""
     tag_and_length = struct.Struct(order + "HHI")
     stack: list[tuple[bool, bool]] = [(True, explicit)]  # (is a sequence, explicit VR)
@@ -223,14 +227,18 @@ def scan(read: Reader, size: int, head: bytes) -> Scan:
         raise Unscannable("the file ends inside an element") from exc
 
 
-def _data_set(window: _Window, pos: int, size: int, names: tuple[str, str], encoding: tuple[str, bool, bool]) -> Scan:
+# A single loop: one call for each element would double the time that an index takes.
+def _data_set(  # noqa: PLR0912, PLR0915
+    window: _Window, pos: int, size: int, names: tuple[str, str], encoding: tuple[str, bool, bool]
+) -> Scan:
     order, explicit, known_offset = encoding
     elements: dict[int, bytes] = {}
+    other_vrs: dict[int, str] = {}
     seen: set[int] = set()
     unpack_header = struct.Struct(order + ("HH2sH" if explicit else "HHI")).unpack_from
     unpack_long = struct.Struct(order + "I").unpack_from
     long_vrs, short_vrs = _LONG_VRS, _SHORT_VRS
-    wanted, private = WANTED, PRIVATE_GROUPS
+    wanted, private = WANTED, PRIVATE_ELEMENTS
     pixel_tag = pixel_offset = pixel_length = 0
     at, vr = window.at, b""
     # The window's own bookkeeping is repeated here: a call for each of a header's hundreds of elements costs as much
@@ -266,17 +274,17 @@ def _data_set(window: _Window, pos: int, size: int, names: tuple[str, str], enco
             continue
         if pos + length > size:
             raise Unscannable(f"({group:04X},{element:04X}) is longer than the file")
-        if tag in wanted:
+        due = wanted.get(tag)
+        if due is not None:
             if length <= MAX_VALUE and vr != b"SQ":
                 offset = at(pos, length)
                 elements[tag] = window.data[offset : offset + length]
+                if vr != due and explicit and vr != b"UN":
+                    other_vrs[tag] = vr.decode("ascii")
             else:
                 seen.add(tag)
-        elif group in private:
-            if length <= MAX_PRIVATE_VALUE:
-                offset = at(pos, length)
-                elements[tag] = window.data[offset : offset + length]
-            else:
-                seen.add(tag)
+        elif group in private and length <= MAX_PRIVATE_VALUE and is_private_wanted(group, element):
+            offset = at(pos, length)
+            elements[tag] = window.data[offset : offset + length]
         pos += length
-    return Scan(*names, elements, seen, pixel_tag, pixel_offset, pixel_length, order == ">")
+    return Scan(*names, elements, other_vrs, seen, pixel_tag, pixel_offset, pixel_length, order == ">")

@@ -8,7 +8,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from slicer_notebook.dicom.records import Instance
 
-__all__ = ["ATTRIBUTES", "PIXEL_TAGS", "PRIVATE_GROUPS", "WANTED", "Attribute"]
+__all__ = ["ATTRIBUTES", "PIXEL_TAGS", "PRIVATE_ELEMENTS", "WANTED", "Attribute", "is_private_wanted"]
 
 Kind = Literal["text", "name", "int", "float", "date"]
 
@@ -57,19 +57,28 @@ MODALITY_LUT_SEQUENCE: Final = 0x00283000
 SHARED_FUNCTIONAL_GROUPS: Final = 0x52009229
 PER_FRAME_FUNCTIONAL_GROUPS: Final = 0x52009230
 
-#: Everything the scanner keeps at the top level of the data set.
-WANTED: Final = frozenset(
-    {
-        *ATTRIBUTES,
-        SPECIFIC_CHARACTER_SET,
-        MODALITY_LUT_SEQUENCE,
-        SHARED_FUNCTIONAL_GROUPS,
-        PER_FRAME_FUNCTIONAL_GROUPS,
-    }
-)
+#: Everything the scanner keeps at the top level of the data set, with the VR that it is due to have.
+WANTED: Final = {
+    **{tag: attribute.vr.encode("ascii") for tag, attribute in ATTRIBUTES.items()},
+    SPECIFIC_CHARACTER_SET: b"CS",
+    MODALITY_LUT_SEQUENCE: b"SQ",
+    SHARED_FUNCTIONAL_GROUPS: b"SQ",
+    PER_FRAME_FUNCTIONAL_GROUPS: b"SQ",
+}
 
 #: Where the pixels may be; the data set's reading ends there.
 PIXEL_TAGS: Final = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 
-#: Private groups that hold b-values and mosaic marks: Siemens, GE, Philips, UIH.
-PRIVATE_GROUPS: Final = frozenset({0x0019, 0x0029, 0x0043, 0x0051, 0x0065, 0x2001, 0x2005})
+#: Private group -> last bytes of the elements that `private` looks for: b-values, directions, mosaic marks.
+PRIVATE_ELEMENTS: Final = {
+    0x0019: frozenset({0x0A, 0x0C, 0x0E}),
+    0x0043: frozenset({0x39}),
+    0x0065: frozenset({0x09, 0x37, 0x50}),
+    0x2001: frozenset({0x03}),
+}
+
+
+def is_private_wanted(group: int, element: int) -> bool:
+    """Whether a private element is a creator's name or one that `private` looks for."""
+    known = PRIVATE_ELEMENTS.get(group)
+    return known is not None and (element < 0x0100 or element & 0xFF in known)

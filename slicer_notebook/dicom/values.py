@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 from math import isfinite
 from typing import Any, Final
 
@@ -106,11 +107,19 @@ def _decoder(attribute: Attribute) -> Decoder:
 _DECODERS: Final = {tag: (attribute.keyword, _decoder(attribute)) for tag, attribute in ATTRIBUTES.items()}
 
 
-def fields_of(elements: dict[int, bytes], order: str) -> dict[str, Any]:
+@lru_cache(maxsize=256)
+def _decoder_as(tag: int, vr: str) -> Decoder:
+    """The decoder for a file that gives the attribute another VR than the standard does."""
+    attribute = ATTRIBUTES[tag]._replace(vr=vr)
+    return _number_decoder(attribute) if attribute.kind in ("int", "float") else _decoder(attribute)
+
+
+def fields_of(elements: dict[int, bytes], other_vrs: dict[int, str], order: str) -> dict[str, Any]:
     """Keyword -> value for the elements that `Instance` has a field for; empty and unreadable values are left out.
 
     Args:
         elements: tag -> value as in the file.
+        other_vrs: tag -> VR where it is not the one of the standard.
         order: ``<`` or ``>``, the data set's byte order.
     """
     encodings = encodings_of(elements.get(SPECIFIC_CHARACTER_SET))
@@ -119,11 +128,13 @@ def fields_of(elements: dict[int, bytes], order: str) -> dict[str, Any]:
         known = _DECODERS.get(tag)
         if known is None or not raw:
             continue
-        value = known[1](raw, encodings, order)
+        decode = known[1] if tag not in other_vrs else _decoder_as(tag, other_vrs[tag])
+        value = decode(raw, encodings, order)
         if value is not None:
             values[known[0]] = value
     padding = values.get("PixelPaddingValue")
-    if padding is not None and values.get("PixelRepresentation") == 1 and padding >= 1 << 15:
-        # Its VR is US or SS as PixelRepresentation says (PS3.3 C.7.5.1.1.2); it was read as US.
+    if padding is not None and values.get("PixelRepresentation") == 1 and 1 << 15 <= padding < 1 << 16:
+        # Its VR is US or SS as PixelRepresentation says (PS3.3 C.7.5.1.1.2); where the file does not say, it was read
+        # as US.
         values["PixelPaddingValue"] = padding - (1 << 16)
     return values
