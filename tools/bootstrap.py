@@ -63,13 +63,13 @@ class Progress:
         self.start = self.last = time.monotonic()
         self.terminal = sys.stdout.isatty()
 
-    def update(self, text: str) -> None:
-        """Show ``text`` if it is time for it."""
+    def update(self, text: str, *, always: bool = False) -> None:
+        """Show ``text`` if it is time for it, or ``always``."""
         now = time.monotonic()
         if self.terminal:
             width = shutil.get_terminal_size().columns - 1
             print("\r\033[K" + f"[{self.step}] {text}"[:width], end="", flush=True)
-        elif now - self.last >= PROGRESS_INTERVAL_S:
+        elif always or now - self.last >= PROGRESS_INTERVAL_S:
             self.last = now
             say(self.step, f"{text} ({now - self.start:.0f} s)")
 
@@ -278,9 +278,7 @@ def install_lock(kind: str) -> None:
             )[0]
             progress.update(f"{seen} of {total}: {name}")
         elif words[:1] == ["Installing"]:
-            progress.update("downloaded; unpacking into .venv")
-            if not progress.terminal:
-                say("packages", "downloaded; unpacking into .venv")
+            progress.update("downloaded; unpacking 1.7 GB into .venv", always=True)
     if process.wait():
         problem = "\n".join(line for line in tail if not line.startswith(("WARNING: Location", "Collecting")))
         raise SetupError(f"{problem}\npip could not install {lock.relative_to(ROOT)} (exit code {process.returncode}).")

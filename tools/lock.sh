@@ -12,8 +12,9 @@ if [ -z "$uv" ]; then
     ./tools/python.sh -m pip install --quiet --disable-pip-version-check --no-deps --target "$folder" uv
     uv="$folder/bin/uv"
 fi
+# One version of each package for all Pythons (fewest), so that lint and tests see the same everywhere.
 # Neither this machine's index settings nor comments with its paths may get into the files.
-options="--quiet --no-config --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links"
+options="--quiet --fork-strategy fewest --no-config --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links"
 echo "[lock] requirements/dev.lock"
 "$uv" pip compile $options ${UPGRADE:+--upgrade} --all-extras pyproject.toml -o requirements/dev.lock
 echo "[lock] requirements/demo.lock"
