@@ -11,7 +11,7 @@ from pydicom.uid import UID
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.dicom.syntaxes import can_decode
 
-__all__ = ["Reason", "Refusal", "refusal_of"]
+__all__ = ["MEANING", "Reason", "Refusal", "refusal_of"]
 
 
 class Reason(StrEnum):
@@ -57,6 +57,47 @@ class Reason(StrEnum):
     MISSING_SLICES = "missing-slices"
     UNEVEN_SLICES = "uneven-slices"
     UID_CONFLICT = "uid-conflict"
+
+
+#: What each reason means, in one sentence.
+MEANING: Final[dict[Reason, str]] = {
+    Reason.SEGMENTATION: "A segmentation (SEG, surface or label map): it belongs on an image volume.",
+    Reason.STRUCTURED_REPORT: "A structured report: text and measurements.",
+    Reason.PRESENTATION_STATE: "A presentation state: how other images are to be shown.",
+    Reason.KEY_OBJECTS: "A key object selection: a list of other instances.",
+    Reason.RT_STRUCTURES: "Contours of a radiotherapy plan.",
+    Reason.RT_PLAN: "A radiotherapy plan.",
+    Reason.RT_DOSE: "A radiotherapy dose grid.",
+    Reason.RT_OTHER: "Another radiotherapy object: treatment records, beams, ion plans.",
+    Reason.REAL_WORLD_VALUES: "A real world value map: factors for other images.",
+    Reason.REGISTRATION: "A registration or fiducials.",
+    Reason.PARAMETRIC_MAP: "A parametric map: a multi-frame object with units of its own.",
+    Reason.ENCAPSULATED_DOCUMENT: "A document (PDF, CDA, a mesh) in a DICOM file.",
+    Reason.WAVEFORM: "A waveform: ECG, sound, pressure.",
+    Reason.SPECTROSCOPY: "MR spectroscopy data.",
+    Reason.SLIDE: "A microscope's picture of a slide.",
+    Reason.VIDEO: "A video.",
+    Reason.NOT_AN_IMAGE: "Another object that holds no pixels.",
+    Reason.ENHANCED_MULTIFRAME: "Enhanced multi-frame CT, MR, PET...: geometry of each frame; not read yet.",
+    Reason.MULTIFRAME: "Several frames in one file without a geometry of each: a cine; not read yet.",
+    Reason.MOSAIC: "A maker's grid of slices in one image (Siemens mosaic, UIH grid); not unpacked yet.",
+    Reason.COLOUR: "Colour pixels; not read yet.",
+    Reason.PALETTE_COLOUR: "Pixels that index a colour palette; not read yet.",
+    Reason.NO_PIXELS: "An image whose file has no pixel data.",
+    Reason.PIXEL_FORMAT: "A size, number of bits or kind of pixel that is contradictory or not read.",
+    Reason.TRANSFER_SYNTAX: "A compression that no installed decoder reads, or that could not be decoded.",
+    Reason.TRUNCATED: "Fewer bytes of pixels than rows, columns and bits ask for.",
+    Reason.MODALITY_LUT: "Values that go through a lookup table; not applied yet.",
+    Reason.RESCALE: "A rescale that loses the values.",
+    Reason.NO_POSITION: "Slices without a position or orientation in the patient.",
+    Reason.NO_SPACING: "No pixel spacing: nothing could be measured in it.",
+    Reason.BAD_ORIENTATION: "Direction cosines that are not two unit vectors at a right angle.",
+    Reason.SAME_POSITION: "Several images at one and the same position.",
+    Reason.SEVERAL_VOLUMES: "Positions taken more than once, with nothing to tell the volumes apart.",
+    Reason.MISSING_SLICES: "Gaps that are whole multiples of the step: slices are missing.",
+    Reason.UNEVEN_SLICES: "Steps between slices that differ, or slices that lie beside each other.",
+    Reason.UID_CONFLICT: "Files of one SOP Instance UID that contradict each other.",
+}
 
 
 class Refusal(msgspec.Struct, kw_only=True):
