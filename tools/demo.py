@@ -1,11 +1,12 @@
 """The demo notebook: executed without a browser, or opened in JupyterLab.
 
-python -m tools.demo run     # execute, write build/01_first_look.html, exit 0 when no cell failed
-python -m tools.demo open    # open JupyterLab on it; prints the URL with its token
+``python -m tools.demo run`` executes it, writes build/01_first_look.html, and exits 0 when no cell failed.
+``python -m tools.demo open`` does the same where something changed, then opens JupyterLab on the notebook.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -16,11 +17,27 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
 
+from tools.bootstrap import LOCKS, digest
+
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "notebooks" / "01_first_look.ipynb"
 BUILD = ROOT / "build"
+KEY = BUILD / f"{NOTEBOOK.stem}.key"
 #: Seconds one cell may take: the slowest starts Slicer or indexes the study, a few seconds each on two cores.
 CELL_TIMEOUT_S = 300
+
+
+def key() -> str:
+    """A hash of what the executed notebook was made from: itself, the package, the locked versions."""
+    package = (
+        path for path in (ROOT / "slicer_notebook").rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    )
+    return digest([NOTEBOOK, *sorted(package), *LOCKS.values()])
+
+
+def executed() -> bool:
+    """Whether the notebook has run, without a failure, on what is here now."""
+    return (BUILD / f"{NOTEBOOK.stem}.html").is_file() and KEY.is_file() and KEY.read_text(encoding="utf-8") == key()
 
 
 def headline(source: str) -> str:
@@ -62,6 +79,7 @@ def run() -> int:
         on_cell_start=on_start,
     )
     BUILD.mkdir(exist_ok=True)
+    KEY.unlink(missing_ok=True)
     result = BUILD / f"{NOTEBOOK.stem}.html"
     try:
         client.execute()
@@ -70,14 +88,29 @@ def run() -> int:
         print(f"\n{error}\n[demo] a cell failed; what ran until then is in {result.relative_to(ROOT)}", file=sys.stderr)
         return 1
     write_html(notebook, result)
+    KEY.write_text(key(), encoding="utf-8")
     print(f"[demo] {total} cells in {time.monotonic() - start:.0f} s -> {result.relative_to(ROOT)}")
     return 0
+
+
+def quiet_lab() -> None:
+    """Have this environment's JupyterLab open without asking about news, and without asking the network for any."""
+    overrides = Path(sys.prefix) / "share" / "jupyter" / "lab" / "settings" / "overrides.json"
+    overrides.parent.mkdir(parents=True, exist_ok=True)
+    settings = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
+    overrides.write_text(json.dumps(settings) + "\n", encoding="utf-8")
 
 
 def open_lab() -> int:
     """Become JupyterLab, opened on the notebook; it prints its URL with the token and opens a browser if it can."""
     print("[demo] JupyterLab starts; Ctrl-C twice ends it", flush=True)
-    command = [sys.executable, "-m", "jupyterlab", "--log-level=WARN", str(NOTEBOOK)]
+    quiet_lab()
+    command = [
+        *(sys.executable, "-m", "jupyterlab", "--log-level=WARN"),
+        f"--ServerApp.root_dir={ROOT}",
+        # In the default URL, not as an argument: so the URL that is printed leads to the notebook, too.
+        f"--LabApp.default_url=/lab/tree/{NOTEBOOK.relative_to(ROOT)}",
+    ]
     if os.geteuid() == 0:
         command.append("--allow-root")
     if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) or os.geteuid() == 0:
@@ -93,7 +126,9 @@ def main(arguments: list[str]) -> int:
     if not NOTEBOOK.is_file():
         print(f"There is no {NOTEBOOK.relative_to(ROOT)}", file=sys.stderr)
         return 1
-    return run() if arguments == ["run"] else open_lab()
+    if arguments == ["run"]:
+        return run()
+    return (0 if executed() else run()) or open_lab()
 
 
 if __name__ == "__main__":
