@@ -280,7 +280,8 @@ def install_lock(kind: str) -> None:
         elif words[:1] == ["Installing"]:
             progress.update("downloaded; unpacking 1.7 GB into .venv", always=True)
     if process.wait():
-        problem = "\n".join(line for line in tail if not line.startswith(("WARNING: Location", "Collecting")))
+        usual = ("WARNING: Location", "Collecting", "Downloading", "Using cached")
+        problem = "\n".join(line for line in tail if not line.strip().startswith(usual))
         raise SetupError(f"{problem}\npip could not install {lock.relative_to(ROOT)} (exit code {process.returncode}).")
     progress.done(f"{total} packages installed")
     python = str(VENV / "bin" / "python")
