@@ -252,14 +252,25 @@ def check_disk(name: str) -> Check:
 
 
 def check_shared_memory(name: str) -> Check:
-    """Whether arrays can go from process to process through memory."""
+    """Whether arrays can go from process to process through memory: another process reads what this one wrote."""
     if not hasattr(os, "memfd_create"):
         return Check(name, "warn", "no memfd_create: arrays go through files in the temporary folder")
+    written = os.urandom(16).hex()
+    reader = "import sys; sys.stdout.write(open(sys.argv[1]).read())"
     try:
         descriptor = os.memfd_create("slicer-notebook-doctor", os.MFD_CLOEXEC)
-    except OSError as error:
-        return Check(name, "warn", f"memfd_create: {error}; arrays go through the kernel's sockets, more slowly")
-    os.close(descriptor)
+        try:
+            os.write(descriptor, written.encode())
+            path = f"/proc/{os.getpid()}/fd/{descriptor}"
+            command = [sys.executable, "-S", "-c", reader, path]
+            read = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_DEADLINE_S, check=False).stdout
+        finally:
+            os.close(descriptor)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Check(name, "warn", f"memfd: {error}; arrays go through the kernel's sockets, more slowly")
+    if read != written:
+        found = "another process cannot open this one's memory under /proc; arrays go through the kernel's sockets, more slowly"
+        return Check(name, "warn", found)
     free = available_memory()
     if free is None:
         return Check(name, "ok", "memfd")

@@ -169,3 +169,11 @@ def test_sizes_for_people() -> None:
     assert [doctor.size(n) for n in (0, 1023, 1024, 1536, 20 << 20, 3 << 40)] == [
         "0 B", "1023 B", "1.0 KiB", "1.5 KiB", "20 MiB", "3.0 TiB",
     ]  # fmt: skip
+
+
+def test_memory_that_another_process_cannot_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert doctor.check_shared_memory("Shared memory").status == "ok"
+    monkeypatch.setattr(doctor.os, "getpid", lambda: 2**22 + 1)  # above the largest process number of Linux
+    check = doctor.check_shared_memory("Shared memory")
+    assert check.status == "warn"
+    assert "cannot open" in check.found
