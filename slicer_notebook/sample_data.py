@@ -87,6 +87,8 @@ def fetch(dest: Path | str | None = None, progress: Progress | None = None) -> P
         # In the same file system as the target, so that the last step is one rename.
         with tempfile.TemporaryDirectory(prefix=".sample-", dir=folder.parent) as temporary:
             _fetch_into(folder, Path(temporary), progress)
+    except SlicerNotebookError:
+        raise  # some of them are OSErrors as well
     except OSError as exc:
         raise SlicerNotebookError(
             f"The sample study could not be put into {str(folder)!r}.",

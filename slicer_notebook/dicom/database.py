@@ -26,7 +26,7 @@ from slicer_notebook.errors import IndexDatabaseError
 __all__ = ["SERIES_KEYWORDS", "STUDY_KEYWORDS", "Database", "FileRow", "decode_instance"]
 
 #: Raised with every change of the schema or of what is read from headers; an older index is made anew.
-VERSION: Final = 1
+VERSION: Final = 2
 #: Seconds that a writer waits for another process's transaction; each of ours takes well under one.
 BUSY_TIMEOUT: Final = 60.0
 
@@ -55,7 +55,7 @@ CREATE INDEX files_series ON files (series_uid, study_uid, path, sop_uid) WHERE 
 CREATE INDEX files_sop ON files (sop_uid) WHERE sop_uid IS NOT NULL;
 CREATE TABLE series (
     SeriesInstanceUID TEXT NOT NULL, study_uid TEXT NOT NULL, instances INTEGER NOT NULL, record BLOB NOT NULL,
-    number INTEGER, {series}, PRIMARY KEY (SeriesInstanceUID, study_uid)
+    text TEXT NOT NULL, number INTEGER, {series}, PRIMARY KEY (SeriesInstanceUID, study_uid)
 ) WITHOUT ROWID;
 CREATE INDEX series_study ON series (study_uid, number);
 CREATE TABLE studies (
@@ -128,6 +128,19 @@ class Database:
                 connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
+        except sqlite3.Error as exc:
+            raise _unusable(self.path, str(exc)) from exc
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Several queries of this thread that see one state of the index, whatever others write meanwhile."""
+        connection = self.connection()
+        try:
+            connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                connection.execute("COMMIT")
         except sqlite3.Error as exc:
             raise _unusable(self.path, str(exc)) from exc
 
@@ -244,8 +257,8 @@ def _refresh_series(connection: sqlite3.Connection, study_uid: str, series_uid: 
     values = {name: getattr(head, name) for name in SeriesAttributes.__struct_fields__}
     record = Series(**values, NumberOfSeriesRelatedInstances=count)
     own = [name for name in SERIES_KEYWORDS if name != "SeriesInstanceUID"]
-    names = ["SeriesInstanceUID", "study_uid", "instances", "record", "number", *own]
-    row = [series_uid, study_uid, count, _encode(record), record.SeriesNumber]
+    names = ["SeriesInstanceUID", "study_uid", "instances", "record", "text", "number", *own]
+    row = [series_uid, study_uid, count, _encode(record), _text(values.values()), record.SeriesNumber]
     row.extend(_folded(values[name], names=_is_name(name)) for name in own)
     _replace(connection, "series", names, row)
 
@@ -270,11 +283,16 @@ def _refresh_study(connection: sqlite3.Connection, study_uid: str) -> None:
     words = [*values.values(), *record.ModalitiesInStudy]
     for member in members:
         words += [member.SeriesDescription, member.ProtocolName, member.BodyPartExamined]
-    text = "\n".join(dict.fromkeys(t for word in words if (t := _folded(word, names=False))))
+    text = _text(words)
     own = [name for name in STUDY_KEYWORDS if name != "StudyInstanceUID"]
     names = ["StudyInstanceUID", "record", "text", *own]
     row = [study_uid, _encode(record), text, *(_folded(getattr(record, n), names=_is_name(n)) for n in own)]
     _replace(connection, "studies", names, row)
+
+
+def _text(values: Iterable[Any]) -> str:
+    """What the free-text filter looks through."""
+    return "\n".join(dict.fromkeys(text for value in values if (text := _folded(value, names=False))))
 
 
 def _replace(connection: sqlite3.Connection, table: str, names: list[str], row: list[Any]) -> None:

@@ -136,16 +136,18 @@ def read_header(path: str | Path) -> Instance:
     """
     name = os.fspath(path)
     try:
+        # Before it is opened: opening a pipe waits for somebody to write into it.
+        if not stat.S_ISREG(os.stat(name).st_mode):
+            raise NotTakenError("not a regular file", is_dicom=False)
         # Unbuffered: each read below is one system call for exactly what is needed.
         with open(name, "rb", buffering=0) as file:
             status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise NotTakenError("not a regular file", is_dicom=False)
             head = file.read(CHUNK)
             if not head:
                 raise NotTakenError("empty file", is_dicom=False)
             if not looks_like_dicom(head[:132]):
-                raise NotTakenError("not DICOM", is_dicom=False)
+                reason = "a ZIP archive: unpack it first" if head.startswith(b"PK\3\4") else "not DICOM"
+                raise NotTakenError(reason, is_dicom=False)
 
             def read(count: int, offset: int) -> bytes:
                 file.seek(offset)

@@ -210,16 +210,19 @@ class Index:
         where, parameters = series_where(filters)
         if study is not None:
             uid = study.StudyInstanceUID if isinstance(study, Study) else study
-            if not self._database.rows("SELECT 1 FROM studies WHERE StudyInstanceUID = ?", [uid]):
-                raise _no_uid("study", uid)
             where = f"s.study_uid = ? AND {where}"
             parameters = [uid, *parameters]
-        rows = self._database.rows(
-            f"SELECT s.record FROM series s JOIN studies t ON t.StudyInstanceUID = s.study_uid WHERE {where} "
-            "ORDER BY t.PatientName, t.PatientID, t.StudyDate, t.StudyInstanceUID, s.number, s.SeriesInstanceUID "
-            "LIMIT ? OFFSET ?",
-            [*parameters, -1 if limit is None else limit, offset],
-        )
+        with self._database.snapshot():
+            rows = self._database.rows(
+                f"SELECT s.record FROM series s JOIN studies t ON t.StudyInstanceUID = s.study_uid WHERE {where} "
+                "ORDER BY t.PatientName, t.PatientID, t.StudyDate, t.StudyInstanceUID, s.number, s.SeriesInstanceUID "
+                "LIMIT ? OFFSET ?",
+                [*parameters, -1 if limit is None else limit, offset],
+            )
+            if study is not None and not rows:
+                known = self._database.rows("SELECT 1 FROM studies WHERE StudyInstanceUID = ?", [uid])
+                if not known:
+                    raise _no_uid("study", uid)
         return [decode_series(blob) for (blob,) in rows]
 
     def instances(self, series_uid: str | Series) -> list[Instance]:

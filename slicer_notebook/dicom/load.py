@@ -208,6 +208,13 @@ class _Reader:
     def _slice(self, k: int) -> None:
         if self.stop.is_set():
             return
+        try:
+            self._read_slice(k)
+        except BaseException:
+            self.stop.set()
+            raise
+
+    def _read_slice(self, k: int) -> None:
         if self.cancelled is not None and self.cancelled():
             raise JobCancelledError(f"Reading {self.plan.name!r} was cancelled.")
         instance = self.plan.instances[k]

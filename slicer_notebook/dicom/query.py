@@ -161,10 +161,7 @@ def series_where(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
     for keyword, value in filters.items():
         if keyword == _TEXT:
             for word in _words(value):
-                conditions.append(
-                    "instr(t.text || char(10) || coalesce(s.SeriesDescription, '') || char(10) || "
-                    "coalesce(s.Modality, ''), ?) > 0"
-                )
+                conditions.append("instr(s.text, ?) > 0")
                 parameters.append(word)
             continue
         if keyword not in STUDY_KEYWORDS and keyword not in SERIES_KEYWORDS:

@@ -9,9 +9,10 @@ from functools import lru_cache
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.valuerep import PersonName
 
-__all__ = ["decode_person_name", "decode_text", "encodings_of", "fold", "split_names"]
+__all__ = ["decode_person_names", "decode_text", "encodings_of", "fold"]
 
 _ESCAPE = 0x1B
+_LEFT_OVER = "\x1b$)A"
 #: Encodings in which the byte 0x5C may be half of a character.
 _BACKSLASH_IN_CHARACTER = frozenset({"gb18030", "gbk", "shift_jis"})
 _TEXT_DELIMITERS = {0x0A, 0x0C, 0x0D, 0x09}
@@ -40,32 +41,44 @@ def _plain(raw: bytes) -> str | None:
     return raw.decode("ascii") if raw.isascii() and _ESCAPE not in raw else None
 
 
+def _without_leftovers(text: str) -> str:
+    """pydicom leaves the escape sequence of ISO 2022 IR 58 in the text: Python's codec of that name does not eat it."""
+    return text.replace(_LEFT_OVER, "")
+
+
 def decode_text(raw: bytes, encodings: list[str], *, multiple: bool) -> str:
     """Text of a LO, SH, UC (``multiple``) or ST, LT, UT value; trailing padding is removed."""
     text = _plain(raw)
     if text is None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            text = decode_bytes(raw, encodings, _LIST_DELIMITERS if multiple else _TEXT_DELIMITERS)
+            delimiters = _LIST_DELIMITERS if multiple else _TEXT_DELIMITERS
+            text = _without_leftovers(decode_bytes(raw, encodings, delimiters))
     return text.rstrip(" \0") if not multiple else text.strip("\0 ")
 
 
-def decode_person_name(raw: bytes, encodings: list[str]) -> str:
-    """One PN value: its groups (alphabetic, ideographic, phonetic) joined by ``=``."""
+def decode_person_names(raw: bytes, encodings: list[str]) -> list[str]:
+    """The names of a PN value; the groups of each (alphabetic, ideographic, phonetic) joined by ``=``."""
     text = _plain(raw)
-    if text is None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            text = str(PersonName(raw, encodings).decode())
-    groups = [group.rstrip(" \0^") for group in text.strip("\0 ").split("=")]
-    return "=".join(groups).rstrip("=")
+    if text is not None:
+        names = text.split("\\")
+    elif not _BACKSLASH_IN_CHARACTER.isdisjoint(encoding.lower() for encoding in encodings):
+        # The byte of a backslash may be half of a character: only the text can be split.
+        names = _decode_name(raw, encodings).split("\\")
+    else:
+        names = [_decode_name(part, encodings) for part in raw.split(b"\\")]
+    return [tidy for name in names if (tidy := _tidy_name(name))]
 
 
-def split_names(raw: bytes, encodings: list[str]) -> list[bytes]:
-    """PN values apart, at backslashes that cannot be the second byte of a character."""
-    if b"\\" not in raw or not _BACKSLASH_IN_CHARACTER.isdisjoint(e.lower() for e in encodings):
-        return [raw]
-    return raw.split(b"\\")
+def _decode_name(raw: bytes, encodings: list[str]) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _without_leftovers(str(PersonName(raw, encodings).decode()))
+
+
+def _tidy_name(name: str) -> str:
+    """Without padding, and without delimiters that nothing follows (PS3.5 §6.2.1)."""
+    return "=".join(group.rstrip(" \0^") for group in name.strip("\0 ").split("=")).rstrip("=")
 
 
 def fold(text: str) -> str:

@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Any, Final
 
 from slicer_notebook.dicom.tags import ATTRIBUTES, SPECIFIC_CHARACTER_SET, Attribute
-from slicer_notebook.dicom.text import decode_person_name, decode_text, encodings_of, split_names
+from slicer_notebook.dicom.text import decode_person_names, decode_text, encodings_of
 
 __all__ = ["fields_of"]
 
@@ -70,12 +70,12 @@ def _decode_long_text(raw: bytes, encodings: list[str], _: str) -> Any:
 
 
 def _decode_name(raw: bytes, encodings: list[str], _: str) -> Any:
-    return decode_person_name(split_names(raw, encodings)[0], encodings) or None
+    names = decode_person_names(raw, encodings)
+    return names[0] if names else None
 
 
 def _decode_names(raw: bytes, encodings: list[str], _: str) -> Any:
-    names = (decode_person_name(part, encodings) for part in split_names(raw, encodings))
-    return [name for name in names if name] or None
+    return decode_person_names(raw, encodings) or None
 
 
 def _decode_word(raw: bytes, encodings: list[str], _: str) -> Any:

@@ -93,9 +93,7 @@ def dataset(sop_class: str = CT, **attributes: Any) -> Dataset:
     return result
 
 
-def save(
-    item: Dataset, path: Path, pixels: Array | None = None, *, syntax: str = ExplicitVRLittleEndian
-) -> Path:
+def save(item: Dataset, path: Path, pixels: Array | None = None, *, syntax: str = ExplicitVRLittleEndian) -> Path:
     """Write a data set with its pixels, as DICOM Part 10."""
     if pixels is not None:
         item.Rows, item.Columns = pixels.shape[:2]

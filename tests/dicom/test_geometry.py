@@ -22,7 +22,7 @@ coordinates = st.tuples(*[st.floats(-500, 500)] * 3)
 
 
 @given(angles, st.tuples(lengths, lengths), lengths, coordinates, coordinates, st.permutations(range(6)))
-def test_affine_is_the_standards_equation(degrees, spacing, gap, first, shift, shuffle):
+def test_affine_is_the_standards_equation(degrees, spacing, gap, first, shift, shuffle):  # noqa: PLR0917
     """For any orientation, spacing, tilt and order of files: IJK to RAS is PS3.3 C.7.6.2.1-1 with x and y negated."""
     cosines = oblique(degrees)
     axes = axes_of(cosines)

@@ -165,6 +165,4 @@ def test_any_order_of_files_gives_the_same_volumes(positions, times, rng, by_vol
     ]
     rng.shuffle(instances)
     found = plan(instances)
-    assert [volume.files for volume in found.volumes] == [
-        [f"/{p}/{t}" for p in range(positions)] for t in range(times)
-    ]
+    assert [volume.files for volume in found.volumes] == [[f"/{p}/{t}" for p in range(positions)] for t in range(times)]
