@@ -269,7 +269,7 @@ def check_shared_memory(name: str) -> Check:
     except (OSError, subprocess.TimeoutExpired) as error:
         return Check(name, "warn", f"memfd: {error}; arrays go through the kernel's sockets, more slowly")
     if read != written:
-        found = "another process cannot open this one's memory under /proc; arrays go through the kernel's sockets, more slowly"
+        found = "another process cannot open this one's memory; arrays go through the kernel's sockets, more slowly"
         return Check(name, "warn", found)
     free = available_memory()
     if free is None:
