@@ -1,1 +1,81 @@
-"""Drive 3D Slicer from a Jupyter notebook."""
+"""Drive 3D Slicer from a Jupyter notebook.
+
+>>> import slicer_notebook as sn
+>>> slicer = sn.launch()  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from slicer_notebook import errors
+    from slicer_notebook.commands.context import progress
+    from slicer_notebook.session import (
+        Image,
+        Job,
+        Node,
+        Session,
+        Volume,
+        connect,
+        launch,
+        sessions,
+    )
+    from slicer_notebook.widgets import StudyPicker, ViewThumbnails
+
+#: Public name → module that defines it. Imported at first use: the Slicer end has no ipywidgets to import.
+_EXPORTS = {
+    "Image": "slicer_notebook.session",
+    "Job": "slicer_notebook.session",
+    "Node": "slicer_notebook.session",
+    "Session": "slicer_notebook.session",
+    "StudyPicker": "slicer_notebook.widgets",
+    "ViewThumbnails": "slicer_notebook.widgets",
+    "Volume": "slicer_notebook.session",
+    "connect": "slicer_notebook.session",
+    "errors": "",
+    "launch": "slicer_notebook.session",
+    "progress": "slicer_notebook.commands.context",
+    "sessions": "slicer_notebook.session",
+}
+
+__all__ = [
+    "Image",
+    "Job",
+    "Node",
+    "Session",
+    "StudyPicker",
+    "ViewThumbnails",
+    "Volume",
+    "__version__",
+    "connect",
+    "errors",
+    "launch",
+    "progress",
+    "sessions",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _EXPORTS.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if not module:
+        return importlib.import_module(f"{__name__}.{name}")
+    value = getattr(importlib.import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """``%load_ext slicer_notebook``: the ``%%slicer`` cell magic."""
+    from slicer_notebook.session.magic import register
+
+    register(shell)

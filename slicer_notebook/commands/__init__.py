@@ -1,0 +1,21 @@
+"""What Slicer can be told: each command defined once, for both ends."""
+
+from slicer_notebook.commands import code, dicom, scene, things, views, volumes  # noqa: F401 - defines the commands
+from slicer_notebook.commands.context import JobContext, current, progress, running
+from slicer_notebook.commands.host import Host, View
+from slicer_notebook.commands.registry import Command, NodeLike, all_commands, command, get, names
+
+__all__ = [
+    "Command",
+    "Host",
+    "JobContext",
+    "NodeLike",
+    "View",
+    "all_commands",
+    "command",
+    "current",
+    "get",
+    "names",
+    "progress",
+    "running",
+]

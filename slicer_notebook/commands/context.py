@@ -1,0 +1,80 @@
+"""What a command body can ask about its own run: report progress, notice a cancel, hop to the main thread."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from slicer_notebook import errors
+
+T = TypeVar("T")
+
+
+class JobContext:
+    """One run of one command.
+
+    Args:
+        report: called with (fraction 0..1 or below 0, text, data).
+        on_main: runs a callable on Slicer's main thread and returns its result.
+    """
+
+    def __init__(
+        self,
+        report: Callable[[float, str, Any], None] | None = None,
+        on_main: Callable[[Callable[[], Any]], Any] | None = None,
+    ) -> None:
+        self.cancelled = threading.Event()
+        self._report = report
+        self._on_main = on_main
+
+    def progress(self, fraction: float, text: str = "", data: Any = None) -> None:
+        """Tell how far the run is; raises when it was cancelled.
+
+        Args:
+            fraction: 0 to 1, or below 0 when unknown.
+
+        Raises:
+            JobCancelledError: the run was cancelled.
+        """
+        self.check()
+        if self._report is not None:
+            self._report(fraction, text, data)
+
+    def check(self) -> None:
+        """Raises `JobCancelledError` when the run was cancelled."""
+        if self.cancelled.is_set():
+            raise errors.JobCancelledError("The job was cancelled.")
+
+    def on_main(self, function: Callable[[], T]) -> T:
+        """Run ``function`` on Slicer's main thread (MRML, VTK and Qt are touched there only)."""
+        if self._on_main is None:
+            return function()
+        result: T = self._on_main(function)
+        return result
+
+
+_current: contextvars.ContextVar[JobContext | None] = contextvars.ContextVar("slicer_notebook_job", default=None)
+_idle = JobContext()
+
+
+def current() -> JobContext:
+    """The context of the command that runs on this thread; a mute one outside any command."""
+    return _current.get() or _idle
+
+
+def progress(fraction: float, text: str = "") -> None:
+    """`JobContext.progress` of the running command. For functions that run in Slicer."""
+    current().progress(fraction, text)
+
+
+@contextmanager
+def running(context: JobContext) -> Iterator[JobContext]:
+    """Make ``context`` the current one for a block."""
+    token = _current.set(context)
+    try:
+        yield context
+    finally:
+        _current.reset(token)

@@ -1,0 +1,139 @@
+"""The host as commands see it: one interface, several Slicers behind it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Protocol
+
+from slicer_notebook.protocol.values import Array, NodeRef
+
+
+class View(Protocol):
+    """A view of the present layout."""
+
+    name: str
+    """"Red", "Yellow", "Green" for slice views as Slicer names them, "1" for the 3-D view."""
+    kind: Literal["slice", "3d"]
+    node: Any
+    """``vtkMRMLSliceNode`` or ``vtkMRMLViewNode``."""
+
+    def image(self, size: tuple[int, int] | None = None) -> Array:
+        """The picture, uint8 [height, width, 3], row 0 at the top; ``size`` is (width, height) in pixels.
+
+        The view's size, camera, field of view and offset are afterwards as they were.
+
+        Raises:
+            RenderingError: nothing can be rendered on this machine.
+        """
+        ...
+
+    def fit(self) -> None:
+        """Show all of what is in the view."""
+        ...
+
+    @property
+    def offset(self) -> float:
+        """Slice offset, mm along the view's normal."""
+        ...
+
+    @offset.setter
+    def offset(self, value: float) -> None: ...
+
+    @property
+    def offset_range(self) -> tuple[float, float]:
+        """First and last offset of the volume shown, mm."""
+        ...
+
+    @property
+    def offset_step(self) -> float:
+        """Distance of neighbouring slices, mm."""
+        ...
+
+    @property
+    def orientation(self) -> str:
+        """Axial, Sagittal, Coronal or Reformat."""
+        ...
+
+    @orientation.setter
+    def orientation(self, value: str) -> None: ...
+
+
+class Host(Protocol):
+    """The Slicer application in this process."""
+
+    kind: str
+    slicer: Any
+    """The ``slicer`` module: ``mrmlScene``, ``app``, ``util``, ``modules``."""
+    layout: str
+    """Name of the layout: the middle of ``SlicerLayout...View``."""
+
+    def info(self) -> dict[str, Any]:
+        """Versions and the renderer."""
+        ...
+
+    def view_names(self) -> list[str]:
+        """Views of the present layout, in its order."""
+        ...
+
+    def view(self, name: str) -> View:
+        """Raises ViewNotFoundError, naming the views there are."""
+        ...
+
+    def load(self, path: str, filetype: str | None, properties: dict[str, Any]) -> list[Any]:
+        """Load a file; the MRML nodes it became. Raises PathNotFoundError, FileFormatError."""
+        ...
+
+    def save(self, node: Any, path: str, properties: dict[str, Any]) -> None:
+        """Write a node; the extension chooses the format. Raises FileFormatError."""
+        ...
+
+    def save_scene(self, path: str) -> None:
+        """Write the scene as .mrb or .mrml."""
+        ...
+
+    def clear(self) -> None:
+        """Empty the scene; views and singletons stay."""
+        ...
+
+    def show_volume(self, node: Any, fit: bool = True) -> None:
+        """Show a volume in the background of all slice views, as Slicer does after loading."""
+        ...
+
+    def node(self, like: Any, class_name: str | None = None) -> Any:
+        """The MRML node of a reference, id or unique name. Raises NodeNotFoundError, AmbiguousNameError."""
+        ...
+
+    def nodes(self, class_name: str | None = None) -> list[Any]:
+        """Nodes of a MRML class and its subclasses. Raises ArgumentError for an unknown class."""
+        ...
+
+    def ref(self, node: Any) -> NodeRef:
+        """The reference of a MRML node."""
+        ...
+
+    def voxels(self, node: Any) -> Array:
+        """A live view of a volume's voxels, [k, j, i] or [k, j, i, component]."""
+        ...
+
+    def set_voxels(self, node: Any, array: Array) -> None:
+        """Give a volume new voxels; adopts the array's memory. Raises ArrayError."""
+        ...
+
+    def affine(self, node: Any) -> Array:
+        """IJK to RAS (volume) or matrix to parent (linear transform), 4x4 float64, mm."""
+        ...
+
+    def set_affine(self, node: Any, affine: Any) -> None:
+        """The counterpart of `affine`. Raises ArrayError."""
+        ...
+
+    def add_volume(self, array: Array, affine: Any, name: str, *, labelmap: bool = False) -> Any:
+        """A new volume node that adopts the array's memory. Raises ArrayError."""
+        ...
+
+    def matrix(self, values: Any) -> Any:
+        """A vtkMatrix4x4 of a 4x4 affine matrix. Raises ArrayError."""
+        ...
+
+    def drain_vtk(self) -> list[tuple[str, str]]:
+        """(level, text) of what VTK, ITK and MRML reported since the last call; level is error, warning or info."""
+        ...

@@ -1,0 +1,163 @@
+"""A command, defined once.
+
+A command is a typed function whose first parameter is the host. Its definition gives the name on the wire, the checks of
+its arguments on both ends, its documentation and its schema. The body runs in Slicer; the module that holds it imports
+neither VTK nor Slicer, so that a notebook without Slicer can read the signatures.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import msgspec
+import numpy as np
+
+from slicer_notebook import errors
+from slicer_notebook.protocol.values import NodeRef
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: A MRML node as an argument: a reference, or an id or unique name.
+NodeLike = NodeRef | str
+
+
+@dataclass(frozen=True)
+class Command:
+    """One thing that Slicer can be told.
+
+    Attributes:
+        name: the name on the wire, ``group.verb``.
+        function: the body; first parameter is the host.
+        thread: ``"main"`` for what touches MRML, VTK or Qt; ``"worker"`` for network, disk and decoding.
+        signature: the parameters without the host.
+        types: resolved annotations of the parameters, and ``"return"``.
+        journal: whether a session's log keeps it (a read changes nothing and is not kept).
+    """
+
+    name: str
+    function: Callable[..., Any]
+    thread: Literal["main", "worker"]
+    signature: inspect.Signature
+    types: dict[str, Any]
+    journal: bool
+
+    @property
+    def doc(self) -> str:
+        """The body's docstring."""
+        return inspect.getdoc(self.function) or ""
+
+    def bind(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Check and convert arguments.
+
+        Raises:
+            ArgumentError: an unknown, missing or wrongly typed argument.
+        """
+        try:
+            bound = self.signature.bind(**args)
+        except TypeError as exc:
+            raise errors.ArgumentError(
+                f"{self.name} was called with the wrong arguments: {exc}.",
+                expected=f"{self.name}{self.signature}",
+                got=", ".join(args) or "no argument",
+            ) from None
+        return {key: _convert(self, key, value) for key, value in bound.arguments.items()}
+
+
+def _convert(command: Command, key: str, value: Any) -> Any:
+    wanted = command.types.get(key, Any)
+    if wanted is Any:
+        return value
+    if _accepts(wanted, value):
+        return value
+    try:
+        return msgspec.convert(value, wanted)
+    except (msgspec.ValidationError, TypeError):
+        raise errors.ArgumentError(
+            f"{command.name}: argument {key!r} has the wrong type.",
+            expected=_type_name(wanted),
+            got=f"{type(value).__name__}: {_short(value)}",
+        ) from None
+
+
+def _accepts(wanted: Any, value: Any) -> bool:
+    """Whether ``value`` is already of a type that msgspec does not convert (arrays, node references)."""
+    options = typing.get_args(wanted) if typing.get_origin(wanted) in (typing.Union, _UnionType) else (wanted,)
+    for option in options:
+        origin = typing.get_origin(option) or option
+        if origin in (np.ndarray, NodeRef) and isinstance(value, origin):
+            return True
+    return False
+
+
+_UnionType = type(int | str)
+
+
+def _type_name(wanted: Any) -> str:
+    text = wanted.__name__ if isinstance(wanted, type) else str(wanted)
+    return text.replace("slicer_notebook.protocol.values.", "").replace("typing.", "")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+_commands: dict[str, Command] = {}
+
+
+def command(
+    name: str, *, thread: Literal["main", "worker"] = "main", journal: bool = True
+) -> Callable[[F], F]:
+    """Define a command. ``name`` is ``group.verb``."""
+
+    def define(function: F) -> F:
+        if name in _commands:
+            raise ValueError(f"command {name} is defined twice")
+        signature = inspect.signature(function)
+        parameters = list(signature.parameters.values())[1:]
+        types = typing.get_type_hints(function)
+        _commands[name] = Command(
+            name=name,
+            function=function,
+            thread=thread,
+            signature=signature.replace(parameters=parameters),
+            types={p.name: types.get(p.name, Any) for p in parameters} | {"return": types.get("return", Any)},
+            journal=journal,
+        )
+        return function
+
+    return define
+
+
+def get(name: str) -> Command:
+    """The command called ``name``.
+
+    Raises:
+        CommandNotFoundError: with the nearest names.
+    """
+    found = _commands.get(name)
+    if found is None:
+        near = difflib.get_close_matches(name, _commands, n=3)
+        raise errors.CommandNotFoundError(
+            f"There is no command {name!r}.",
+            expected=f"one of {len(_commands)} commands" + (f", for example {', '.join(near)}" if near else ""),
+            got=repr(name),
+            hint="slicer_notebook.commands.names() lists them",
+        )
+    return found
+
+
+def names() -> list[str]:
+    """All commands, sorted."""
+    return sorted(_commands)
+
+
+def all_commands() -> Iterator[Command]:
+    """All commands, sorted by name."""
+    for name in names():
+        yield _commands[name]

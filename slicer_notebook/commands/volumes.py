@@ -1,0 +1,146 @@
+"""Commands about volumes: voxels, geometry, display."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from slicer_notebook.commands.host import Host
+from slicer_notebook.commands.registry import NodeLike, command
+from slicer_notebook.errors import ArgumentError
+from slicer_notebook.protocol.values import Array, NodeRef
+
+VOLUME = "vtkMRMLVolumeNode"
+
+
+@command("volume.array", journal=False)
+def array(host: Host, node: NodeLike) -> Array:
+    """The voxels, [k, j, i] or [k, j, i, component], in the volume's own dtype.
+
+    Raises:
+        ArrayError: the volume has no voxels.
+    """
+    return host.voxels(host.node(node, VOLUME))
+
+
+@command("volume.set_array")
+def set_array(host: Host, node: NodeLike, array: Array) -> None:
+    """Give the volume new voxels, [k, j, i] or [k, j, i, component]; the views follow.
+
+    Raises:
+        ArrayError: a shape or dtype that a volume cannot hold.
+    """
+    host.set_voxels(host.node(node, VOLUME), array)
+
+
+@command("volume.add")
+def add(
+    host: Host, array: Array, affine: Any = None, name: str = "Volume", labelmap: bool = False, show: bool = True
+) -> NodeRef:
+    """A new volume of ``array``.
+
+    Args:
+        array: [k, j, i], or [k, j, i, component] for a vector volume.
+        affine: 4x4 IJK → RAS, mm; without one, spacing 1 mm, axes along R, A, S.
+        name: made unique in the scene.
+        labelmap: a label map instead of a scalar volume.
+        show: show it in the slice views.
+
+    Raises:
+        ArrayError: a shape, dtype or affine that a volume cannot have.
+    """
+    node = host.add_volume(array, np.eye(4) if affine is None else affine, name, labelmap=labelmap)
+    if show and not labelmap:
+        host.show_volume(node)
+    return host.ref(node)
+
+
+@command("volume.info", journal=False)
+def info(host: Host, node: NodeLike) -> dict[str, Any]:
+    """Shape [k, j, i], dtype, spacing and origin (mm), value range, window and level, units."""
+    found = host.node(node, VOLUME)
+    voxels = host.voxels(found)
+    display = found.GetDisplayNode()
+    unit = found.GetVoxelValueUnits() if hasattr(found, "GetVoxelValueUnits") else None
+    low, high = found.GetImageData().GetScalarRange()
+    return {
+        "shape": voxels.shape,
+        "dtype": voxels.dtype.name,
+        "spacing": found.GetSpacing(),
+        "origin": found.GetOrigin(),
+        "range": (low, high),
+        "window_level": (display.GetWindow(), display.GetLevel()) if display and hasattr(display, "GetWindow") else None,
+        "units": (unit.GetCodeMeaning() or unit.GetCodeValue() or "") if unit is not None else "",
+    }
+
+
+@command("volume.affine", journal=False)
+def affine(host: Host, node: NodeLike) -> Array:
+    """IJK → RAS of a volume, or matrix to parent of a linear transform; 4x4 float64, mm."""
+    return host.affine(host.node(node))
+
+
+@command("volume.set_affine")
+def set_affine(host: Host, node: NodeLike, affine: Array) -> None:
+    """The counterpart of ``volume.affine``.
+
+    Raises:
+        ArrayError: not a regular affine 4x4 matrix.
+    """
+    host.set_affine(host.node(node), affine)
+
+
+def _display(host: Host, node: NodeLike) -> Any:
+    found = host.node(node, "vtkMRMLScalarVolumeNode")
+    if found.GetDisplayNode() is None:
+        found.CreateDefaultDisplayNodes()
+    display = found.GetDisplayNode()
+    if not hasattr(display, "SetWindowLevel"):
+        raise ArgumentError(
+            f"{found.GetName()!r} is shown by a colour table, not by window and level.",
+            expected="a scalar volume",
+            got=found.GetClassName(),
+        )
+    return display
+
+
+@command("volume.window_level", journal=False)
+def window_level(host: Host, node: NodeLike) -> tuple[float, float]:
+    """(window, level) of the volume's display, in its units."""
+    display = _display(host, node)
+    return display.GetWindow(), display.GetLevel()
+
+
+@command("volume.set_window_level")
+def set_window_level(host: Host, node: NodeLike, window: float | None = None, level: float | None = None) -> None:
+    """Set window and level; with neither, Slicer's automatic ones.
+
+    Raises:
+        ArgumentError: only one of the two, or a window that is not above 0.
+    """
+    display = _display(host, node)
+    if window is None and level is None:
+        display.SetAutoWindowLevel(1)
+        return
+    if window is None or level is None or not window > 0 or not np.isfinite([window, level]).all():
+        raise ArgumentError(
+            "Window and level do not fit.", expected="two finite numbers, window above 0", got=f"{window}, {level}"
+        )
+    display.SetAutoWindowLevel(0)
+    display.SetWindowLevel(window, level)
+
+
+@command("volume.histogram", journal=False)
+def histogram(host: Host, node: NodeLike, bins: int = 256) -> tuple[Array, Array]:
+    """(counts int64 [bins], edges float64 [bins + 1]) over all voxels.
+
+    Raises:
+        ArgumentError: fewer than 1 or more than 65536 bins.
+    """
+    if not 1 <= bins <= 65536:
+        raise ArgumentError("The number of bins does not fit.", expected="1 to 65536", got=str(bins))
+    voxels = host.voxels(host.node(node, VOLUME))
+    finite = voxels if voxels.dtype.kind in "iu" else voxels[np.isfinite(voxels)]
+    counts, edges = np.histogram(finite, bins=bins)
+    return counts, edges

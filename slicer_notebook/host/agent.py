@@ -1,0 +1,285 @@
+"""The agent: the Slicer end of the link. One in a process, a connection for each notebook.
+
+The kernel opens the comm (a client-opened one fails on xeus-python 0.19). Requests come as ``comm_msg`` on the shell
+channel and are answered on IOPub; a cancel may come on the control channel, which ipykernel reads on a thread of its own
+while a command runs (Jupyter messaging protocol 5.3).
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from slicer_notebook import __version__, errors
+from slicer_notebook.commands import registry
+from slicer_notebook.commands.host import Host
+from slicer_notebook.host.events import SceneWatcher
+from slicer_notebook.host.executor import Executor, Outcome, Run
+from slicer_notebook.host.main_thread import MainThread
+from slicer_notebook.protocol import messages, shm, values
+
+__all__ = ["Agent", "Connection", "serve"]
+
+_log = logging.getLogger("slicer_notebook.agent")
+
+#: Least time between two progress messages of one run, seconds: a bar needs no more.
+_PROGRESS_EVERY = 0.05
+
+
+class Connection:
+    """One notebook.
+
+    Args:
+        agent: the agent.
+        name: names it, unique in this process.
+        transmit: sends the buffers of one message; called on any thread.
+    """
+
+    def __init__(self, agent: Agent, name: str, transmit: Callable[[list[Any]], None]) -> None:
+        self.agent = agent
+        self.name = name
+        self.client = ""
+        self.session_id: str | None = None
+        self._transmit = transmit
+        #: Where arrays go and come from; a link within the process puts its own here.
+        self.store: values.Store = self._store
+        self.fetch: values.Fetch = self._fetch
+        self._released: collections.deque[int] = collections.deque()
+        self._pool = shm.SegmentPool()
+        self._reader = shm.SegmentReader(self._released.append)
+        self._shared = False
+        self._probe = shm.probe_array()
+        self._transfers: dict[int, bytearray] = {}
+        self._next_transfer = 0
+        self._lock = threading.Lock()
+        self._last_progress: dict[int, float] = {}
+
+    # -- out -----------------------------------------------------------------------------------------------------
+
+    def hello(self, token: str) -> list[Any]:
+        """The buffers of the first message."""
+        probe: Any = None
+        with contextlib.suppress(OSError):
+            probe = self._probe
+            return values.encode(self._hello(token, probe), store=lambda array, _: self._pool.store(array))
+        return values.encode(self._hello(token, None))
+
+    def _hello(self, token: str, probe: Any) -> messages.Hello:
+        return messages.Hello(
+            protocol=messages.PROTOCOL_VERSION,
+            package=__version__,
+            token=token,
+            pid=os.getpid(),
+            machine=shm.machine_id(),
+            control=self.agent.reads_control,
+            probe=probe,
+            info={"kind": self.agent.host.kind, "python": sys.version.split()[0], "name": self.agent.name},
+        )
+
+    def send(self, message: messages.Message) -> None:
+        """Send one message. Thread-safe."""
+        self._transmit(values.encode(message, store=self.store, other=self._other))
+
+    def _store(self, array: values.Array, buffers: list[Any]) -> values.ArrayHeader:
+        values.check_array(array)
+        if self._shared and array.nbytes >= values.SHARE_FROM:
+            return self._pool.store(array)
+        if array.nbytes <= values.CHUNK_SIZE:
+            # The bytes leave on another thread, after the volume may have changed: copy.
+            return values.store_in_buffer(array.copy(), buffers)
+        return self._in_chunks(array)
+
+    def _in_chunks(self, array: values.Array) -> values.ArrayHeader:
+        with self._lock:
+            self._next_transfer += 1
+            transfer = self._next_transfer
+        contiguous = array.copy(order="C")
+        data = memoryview(contiguous).cast("B")
+        for offset in range(0, len(data), values.CHUNK_SIZE):
+            chunk = messages.Chunk(transfer=transfer, offset=offset, total=len(data))
+            self._transmit([*values.encode(chunk), data[offset : offset + values.CHUNK_SIZE]])
+        return values.ArrayHeader(dtype=array.dtype.str, shape=array.shape, transfer=transfer)
+
+    def _other(self, value: Any) -> Any:
+        if hasattr(value, "IsA") and value.IsA("vtkMRMLNode"):
+            return self.agent.host.ref(value)
+        if hasattr(value, "IsA") and value.IsA("vtkMatrix4x4"):
+            return self.agent.host.slicer.util.arrayFromVTKMatrix(value)
+        return None
+
+    # -- in ------------------------------------------------------------------------------------------------------
+
+    def receive(self, buffers: list[Any]) -> None:
+        """Handle one message from the notebook."""
+        try:
+            message = values.decode(buffers, fetch=self.fetch)
+        except errors.SlicerNotebookError:
+            _log.exception("A message from %s could not be read.", self.client or self.name)
+            return
+        if isinstance(message, messages.Request):
+            for lease in message.releases:
+                self._pool.release(lease)
+            self._request(message)
+        elif isinstance(message, messages.Cancel):
+            self.agent.executor.cancel((self.name, message.id), message.interrupt)
+        elif isinstance(message, messages.Release):
+            for lease in message.leases:
+                self._pool.release(lease)
+        elif isinstance(message, messages.Chunk):
+            whole = self._transfers.setdefault(message.transfer, bytearray(message.total))
+            data = buffers[1]
+            whole[message.offset : message.offset + len(data)] = data
+        elif isinstance(message, messages.Attach):
+            self._attach(message)
+
+    def _fetch(self, header: values.ArrayHeader, buffers: list[Any]) -> values.Array:
+        if header.segment is not None:
+            return self._reader.fetch(header)
+        if header.transfer >= 0:
+            whole = self._transfers.pop(header.transfer, None)
+            if whole is None:
+                raise errors.ProtocolError("An array's parts did not come.", got=f"transfer {header.transfer}")
+            return values.array_from_bytes(header, whole)
+        return values.fetch_from_buffer(header, buffers)
+
+    def _attach(self, message: messages.Attach) -> None:
+        self.client = message.client
+        self._shared = message.shared_memory
+
+    def _request(self, request: messages.Request) -> None:
+        try:
+            command = registry.get(request.command)
+            args = command.bind(request.args)
+        except errors.SlicerNotebookError as exc:
+            self._reply(request.id, Outcome(None, exc, None, 0.0))
+            return
+        self.agent.executor.start(
+            Run(
+                (self.name, request.id),
+                command,
+                args,
+                lambda done, text, data: self._progress(request.id, done, text, data),
+                lambda outcome: self._reply(request.id, outcome),
+            )
+        )
+
+    def _progress(self, request: int, done: float, text: str, data: Any) -> None:
+        import time
+
+        now = time.monotonic()
+        if done < 1 and now - self._last_progress.get(request, 0.0) < _PROGRESS_EVERY:
+            return
+        self._last_progress[request] = now
+        self.send(messages.Progress(id=request, done=done, text=text, data=data))
+
+    def _reply(self, request: int, outcome: Outcome) -> None:
+        self._last_progress.pop(request, None)
+        # What was printed leaves before the reply, so that it is shown before the call returns.
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(AttributeError, ValueError):
+                stream.flush()
+        releases = self.take_released()
+        if outcome.error is None:
+            try:
+                self.send(messages.Reply(id=request, result=outcome.result, seconds=outcome.seconds, releases=releases))
+            except (TypeError, errors.ArrayError, OverflowError) as exc:
+                outcome = Outcome(None, _unsendable(outcome.result, exc), None, outcome.seconds)
+            else:
+                return
+        assert outcome.error is not None
+        info = messages.ErrorInfo(**values.error_info(outcome.error, traceback=outcome.traceback))
+        self.send(messages.Reply(id=request, error=info, seconds=outcome.seconds, releases=releases))
+
+    def take_released(self) -> list[int]:
+        """Leases of the notebook's segments that nothing here looks at any more."""
+        taken = []
+        with contextlib.suppress(IndexError):
+            while True:
+                taken.append(self._released.popleft())
+        return taken
+
+    def close(self) -> None:
+        """The notebook is gone."""
+        self.agent.executor.cancel_all(self.name)
+        self._pool.close()
+        self._reader.close()
+
+
+def _unsendable(result: Any, exc: Exception) -> errors.ArgumentError:
+    return errors.ArgumentError(
+        "The result cannot be sent to the notebook.",
+        expected="plain data, numpy arrays, MRML nodes, or lists and dicts of them",
+        got=f"{type(result).__name__} ({exc})",
+        hint="return the numbers or the node that you need of it",
+    )
+
+
+class Agent:
+    """The Slicer end. Made on the main thread.
+
+    Args:
+        host: the Slicer.
+        wake: thread-safe ``wake(function)``: the main thread calls ``function`` soon.
+        later: ``later(seconds, function)`` on the main thread.
+        reads_control: cancel messages on the control channel reach `Connection.receive` while a command runs.
+        name: the session's name.
+    """
+
+    current: Agent | None = None
+
+    def __init__(
+        self,
+        host: Host,
+        wake: Callable[[Callable[[], None]], None],
+        later: Callable[[float, Callable[[], None]], None],
+        *,
+        reads_control: bool = False,
+        name: str = "slicer",
+    ) -> None:
+        self.host = host
+        self.name = name
+        self.reads_control = reads_control
+        self.main = MainThread(wake)
+        self.executor = Executor(host, self.main, self._vtk_log)
+        self.connections: dict[str, Connection] = {}
+        self.watcher = SceneWatcher(host, self._event, later)
+        Agent.current = self
+
+    def connect(self, name: str, transmit: Callable[[list[Any]], None]) -> Connection:
+        """A new connection."""
+        connection = self.connections[name] = Connection(self, name, transmit)
+        return connection
+
+    def disconnect(self, name: str) -> None:
+        """A notebook went away; the Slicer stays."""
+        connection = self.connections.pop(name, None)
+        if connection is not None:
+            connection.close()
+
+    def _event(self, kind: str, data: Any) -> None:
+        for connection in list(self.connections.values()):
+            connection.send(messages.Event(kind=kind, data=data))
+            leases = connection.take_released()
+            if leases:
+                connection.send(messages.Release(leases=leases))
+
+    def _vtk_log(self, level: int, text: str) -> None:
+        for connection in list(self.connections.values()):
+            connection.send(messages.LogRecord(level=level, text=text))
+
+
+def serve(token: str) -> None:
+    """Open a comm to the notebook that sent ``token``. Called by the link's bootstrap, in the kernel.
+
+    Raises:
+        SlicerNotInstalledError: this kernel has no Slicer.
+    """
+    from slicer_notebook.host import kernel
+
+    kernel.open_comm(token)

@@ -1,0 +1,132 @@
+"""What happened in the scene, coalesced: node added, removed, modified; a view's picture out of date.
+
+Observers only note ids; what they noted goes out together a moment later, so that a thousand changes in one command are
+one message. Runs on Slicer's main thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from slicer_notebook.commands.host import Host
+
+__all__ = ["FLUSH_AFTER", "SceneWatcher"]
+
+#: Seconds between the first change and the message that tells of it: short enough to feel immediate, long enough to
+#: gather what one user action does.
+FLUSH_AFTER = 0.05
+
+
+class SceneWatcher:
+    """Observes a scene and sends events.
+
+    Args:
+        host: the Slicer.
+        send: called with (kind, data) for each event; kinds are ``"scene"`` and ``"views"``.
+        later: ``later(seconds, function)`` calls back on the main thread.
+    """
+
+    def __init__(self, host: Host, send: Callable[[str, Any], None], later: Callable[[float, Callable[[], None]], None]) -> None:
+        self._host = host
+        self._send = send
+        self._later = later
+        self._added: dict[str, None] = {}
+        self._removed: dict[str, Any] = {}
+        self._modified: dict[str, None] = {}
+        self._views: dict[str, None] = {}
+        self._scheduled = False
+        self._tags: list[tuple[Any, int]] = []
+        self._node_tags: dict[str, tuple[Any, list[int]]] = {}
+        self._observe()
+
+    def _observe(self) -> None:
+        from vtkmodules.util.misc import calldata_type
+        from vtkmodules.vtkCommonCore import VTK_OBJECT
+
+        scene = self._host.slicer.mrmlScene
+
+        @calldata_type(VTK_OBJECT)
+        def added(_scene: Any, _event: str, node: Any) -> None:
+            self._watch(node)
+            self._added[node.GetID()] = None
+            self._schedule()
+
+        @calldata_type(VTK_OBJECT)
+        def removed(_scene: Any, _event: str, node: Any) -> None:
+            self._unwatch(node)
+            node_id = node.GetID()
+            self._modified.pop(node_id, None)
+            # Added and removed before anyone was told: nobody needs to know.
+            if self._added.pop(node_id, False) is False:
+                self._removed[node_id] = self._host.ref(node)
+                self._schedule()
+
+        self._tags.append((scene, scene.AddObserver(scene.NodeAddedEvent, added)))
+        self._tags.append((scene, scene.AddObserver(scene.NodeAboutToBeRemovedEvent, removed)))
+        for index in range(scene.GetNumberOfNodes()):
+            self._watch(scene.GetNthNode(index))
+        on_dirty = getattr(self._host, "on_view_dirty", None)
+        if on_dirty is not None:
+            on_dirty(self.view_changed)
+
+    def _watch(self, node: Any) -> None:
+        node_id = node.GetID()
+        if node_id is None or node_id in self._node_tags:
+            return
+
+        def modified(_node: Any, _event: str) -> None:
+            if node_id not in self._added:
+                self._modified[node_id] = None
+            self._schedule()
+
+        events = ["ModifiedEvent"]
+        for name in ("ImageDataModifiedEvent", "TransformModifiedEvent", "PointModifiedEvent", "MeshModifiedEvent"):
+            if hasattr(node, name):
+                events.append(getattr(node, name))
+        self._node_tags[node_id] = (node, [node.AddObserver(event, modified) for event in events])
+
+    def _unwatch(self, node: Any) -> None:
+        _, tags = self._node_tags.pop(node.GetID(), (node, []))
+        for tag in tags:
+            node.RemoveObserver(tag)
+
+    def view_changed(self, name: str) -> None:
+        """A view's picture went out of date."""
+        self._views[name] = None
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._later(FLUSH_AFTER, self.flush)
+
+    def flush(self) -> None:
+        """Send what was noted."""
+        self._scheduled = False
+        scene = self._host.slicer.mrmlScene
+        added, self._added = self._added, {}
+        modified, self._modified = self._modified, {}
+        removed, self._removed = self._removed, {}
+        views, self._views = self._views, {}
+
+        def refs(ids: dict[str, None]) -> list[Any]:
+            found = (scene.GetNodeByID(i) for i in ids)
+            return [self._host.ref(n) for n in found if n is not None]
+
+        if added or modified or removed:
+            data = {"added": refs(added), "modified": refs(modified), "removed": list(removed.values())}
+            if any(data.values()):
+                self._send("scene", data)
+        if views:
+            self._send("views", {"names": list(views)})
+
+    def close(self) -> None:
+        """Take all observers away."""
+        for subject, tag in self._tags:
+            subject.RemoveObserver(tag)
+        for node, tags in self._node_tags.values():
+            for tag in tags:
+                node.RemoveObserver(tag)
+        self._tags.clear()
+        self._node_tags.clear()

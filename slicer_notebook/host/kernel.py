@@ -1,0 +1,159 @@
+"""The agent on an ipykernel: the kernel application of the headless Slicer, and the comm to each notebook."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import uuid
+from typing import Any
+
+from slicer_notebook.errors import ProtocolError, SlicerNotInstalledError
+from slicer_notebook.host.agent import Agent, Connection
+from slicer_notebook.protocol.messages import TARGET_NAME
+
+__all__ = ["launch", "open_comm"]
+
+#: Name of the session, for the kernel's own record; set by the launcher.
+NAME_VARIABLE = "SLICER_NOTEBOOK_NAME"
+
+
+def _kernel() -> Any:
+    from ipykernel.kernelbase import Kernel
+
+    if not Kernel.initialized():
+        raise ProtocolError(
+            "The agent needs a Jupyter kernel in this process.",
+            expected="an ipykernel",
+            got="none",
+        )
+    return Kernel.instance()
+
+
+def make_agent() -> Agent:
+    """The agent of this process, made at the first call. On the main thread."""
+    if Agent.current is not None:
+        return Agent.current
+    from tornado.ioloop import IOLoop
+
+    kernel = _kernel()
+    loop = IOLoop.current()
+    agent = Agent(
+        _host(),
+        lambda function: loop.add_callback(function),
+        lambda seconds, function: loop.call_later(seconds, function),
+        reads_control=_read_control(kernel),
+        name=os.environ.get(NAME_VARIABLE, "slicer"),
+    )
+    return agent
+
+
+def _host() -> Any:
+    headless = sys.modules.get("slicer_notebook.host.headless")
+    if headless is not None:
+        return headless.start()
+    raise SlicerNotInstalledError(
+        "This kernel is not a Slicer.",
+        expected="the kernel 'Slicer (headless)', or one inside the Slicer application",
+        got=f"Python {sys.version.split()[0]} at {sys.executable}",
+        hint="use sn.launch(), or install the kernelspec with 'slicer-notebook kernelspec install'",
+    )
+
+
+def _read_control(kernel: Any) -> bool:
+    """Let cancel messages come on the control channel. ipykernel handles no comm message there by itself."""
+    handlers = getattr(kernel, "control_handlers", None)
+    if handlers is None:
+        return False
+
+    def comm_msg(_stream: Any, _ident: Any, message: Any) -> None:
+        agent = Agent.current
+        connection = agent.connections.get(message["content"].get("comm_id", "")) if agent else None
+        if connection is not None:
+            connection.receive(_buffers(message))
+
+    handlers["comm_msg"] = comm_msg
+    return True
+
+
+def _buffers(message: Any) -> list[Any]:
+    return [getattr(b, "buffer", b) for b in message.get("buffers", [])]
+
+
+class _Comm:
+    """One comm to one notebook."""
+
+    def __init__(self, agent: Agent, token: str) -> None:
+        import comm
+
+        self._agent = agent
+        self._kernel = _kernel()
+        self.comm_id = uuid.uuid4().hex
+        self._topic = f"comm-{self.comm_id}".encode()
+        self.connection: Connection = agent.connect(self.comm_id, self._transmit)
+        self._comm = comm.create_comm(
+            target_name=TARGET_NAME,
+            data={},
+            buffers=self.connection.hello(token),
+            comm_id=self.comm_id,
+        )
+        self._comm.on_msg(self._on_msg)
+        self._comm.on_close(self._on_close)
+        # A kernel that is being deleted must not send comm_close from a finalizer.
+        self._main = threading.get_ident()
+
+    def _transmit(self, buffers: list[Any]) -> None:
+        kernel = self._kernel
+        # What Comm.send does, without cleaning the (empty) JSON; session.send copies nothing above 64 KiB.
+        kernel.session.send(
+            kernel.iopub_socket,
+            "comm_msg",
+            {"comm_id": self.comm_id, "data": {}},
+            parent=kernel.get_parent() if threading.get_ident() == self._main else None,
+            ident=self._topic,
+            buffers=buffers,
+        )
+
+    def _on_msg(self, message: Any) -> None:
+        if self.connection.session_id is None:
+            self.connection.session_id = message["header"]["session"]
+        self.connection.receive(_buffers(message))
+
+    def _on_close(self, message: Any) -> None:
+        closer = message["header"].get("session")
+        if self.connection.session_id is not None and closer != self.connection.session_id:
+            # Another front end of this kernel (JupyterLab) refuses comms whose target it does not know; that must not
+            # end ours.
+            import comm
+
+            self._comm._closed = False
+            comm.get_comm_manager().register_comm(self._comm)
+            return
+        self._agent.disconnect(self.comm_id)
+
+
+_comms: dict[str, _Comm] = {}
+
+
+def open_comm(token: str) -> None:
+    """Open a comm whose first message carries ``token``."""
+    link = _Comm(make_agent(), token)
+    _comms[link.comm_id] = link
+    for gone in [key for key in _comms if key not in link._agent.connections]:
+        del _comms[gone]
+
+
+def launch() -> None:
+    """Run the kernel "Slicer (headless)" until it is shut down. The command line is ipykernel's (``-f FILE``)."""
+    from slicer_notebook.host import headless
+
+    host = headless.start()
+    from ipykernel.kernelapp import IPKernelApp
+
+    app = IPKernelApp.instance()
+    app.initialize(sys.argv[1:])
+    slicer = host.slicer
+    app.shell.user_ns.update(slicer=slicer, mrmlScene=slicer.mrmlScene)
+    app.shell.user_ns_hidden.update(slicer=None, mrmlScene=None)
+    make_agent()
+    app.start()

@@ -1,0 +1,203 @@
+"""What a session needs of a link to a Slicer, and the part that all links share."""
+
+from __future__ import annotations
+
+import abc
+import collections
+import contextlib
+import itertools
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from slicer_notebook import errors
+from slicer_notebook.protocol import messages
+from slicer_notebook.session.job import Job
+from slicer_notebook.session.output import Output, show
+
+__all__ = ["Link"]
+
+_slicer_log = logging.getLogger("slicer_notebook.slicer")
+_log = logging.getLogger("slicer_notebook")
+
+
+class Link(abc.ABC):
+    """A connection to one agent. Subclasses carry the messages.
+
+    Attributes:
+        hello: what the agent said of itself.
+        on_event: called with (kind, data) on the background thread.
+        on_lost: called once with the reason when the Slicer is gone.
+        wrap: makes handles of the node references in a result.
+    """
+
+    hello: messages.Hello
+
+    def __init__(self) -> None:
+        self._ids = itertools.count(1)
+        self._jobs: dict[int, Job[Any]] = {}
+        self._by_message: dict[str, Job[Any]] = {}
+        self._lock = threading.Lock()
+        self._error: errors.SessionError | None = None
+        self._released: collections.deque[int] = collections.deque()
+        self.on_event: Callable[[str, Any], None] = lambda _kind, _data: None
+        self.on_lost: Callable[[errors.SessionError], None] = lambda _error: None
+
+    # -- to be carried -------------------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def _send(self, message: messages.Message) -> str:
+        """Send one message; its Jupyter message id."""
+
+    @abc.abstractmethod
+    def _send_cancel(self, message: messages.Cancel) -> None:
+        """Send a cancel by the quickest way."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """End the connection; the Slicer goes on."""
+
+    # -- requests ------------------------------------------------------------------------------------------------
+
+    @property
+    def alive(self) -> bool:
+        """Whether requests can be made."""
+        return self._error is None
+
+    def request(
+        self,
+        command: str,
+        args: dict[str, Any],
+        *,
+        convert: Callable[[Any], Any] | None = None,
+        shows: bool = False,
+    ) -> Job[Any]:
+        """Ask Slicer to run a command.
+
+        Args:
+            convert: makes the result of what came.
+            shows: what the command prints belongs into the cell; else into the log.
+
+        Raises:
+            SessionClosedError, ConnectionLostError: nothing can be asked any more.
+            ArgumentError, ArrayError: an argument cannot be sent.
+        """
+        if self._error is not None:
+            raise self._fresh_error()
+        number = next(self._ids)
+        job: Job[Any] = Job(
+            command,
+            cancel=lambda: self._cancel(number),
+            convert=convert,
+            show=show if shows else _to_log,
+            pump=self._pump(),
+        )
+        self._jobs[number] = job
+        request = messages.Request(id=number, command=command, args=args, releases=self.take_released())
+        try:
+            self._dispatch(request, job)
+        except BaseException as exc:
+            self._jobs.pop(number, None)
+            if isinstance(exc, TypeError):
+                raise errors.ArgumentError(
+                    f"An argument of {command} cannot be sent to Slicer.",
+                    expected="plain data, numpy arrays, node handles, or lists and dicts of them",
+                    got=str(exc),
+                ) from None
+            raise
+        if self._error is not None:
+            # Lost between the look above and the entry in the table.
+            job.deliver(None, self._fresh_error())
+        return job
+
+    @abc.abstractmethod
+    def _dispatch(self, request: messages.Request, job: Job[Any]) -> None:
+        """Send a request, with ``job.message_id`` known before anything can come back."""
+
+    def _pump(self) -> Callable[[float | None], bool] | None:
+        """How a waiting caller does the main thread's work; None when that is another process's business."""
+        return None
+
+    def _cancel(self, number: int) -> None:
+        with contextlib.suppress(errors.SessionError):
+            self._send_cancel(messages.Cancel(id=number))
+
+    def take_released(self) -> list[int]:
+        """Leases of the agent's segments that nothing here looks at any more."""
+        taken = []
+        with contextlib.suppress(IndexError):
+            while True:
+                taken.append(self._released.popleft())
+        return taken
+
+    # -- messages ------------------------------------------------------------------------------------------------
+
+    def _handle(self, message: messages.Message) -> None:
+        if isinstance(message, messages.Reply):
+            job = self._jobs.pop(message.id, None)
+            if job is not None:
+                # What it printed was sent before the reply.
+                self._by_message.pop(job.message_id, None)
+                error = rebuild(message.error) if message.error is not None else None
+                job.deliver(message.result, error, message.seconds)
+        elif isinstance(message, messages.Progress):
+            job = self._jobs.get(message.id)
+            if job is not None:
+                job.deliver_progress(message.done, message.text, message.data)
+        elif isinstance(message, messages.Event):
+            try:
+                self.on_event(message.kind, message.data)
+            except Exception:
+                _log.exception("A handler of %s events failed.", message.kind)
+        elif isinstance(message, messages.LogRecord):
+            _slicer_log.log(message.level, "%s", message.text)
+
+    def shutdown(self) -> None:
+        """End the Slicer too, where that is this link's to do."""
+        self.close()
+
+    def _handle_output(self, output: Output, parent: str | None, ours: bool) -> None:
+        job = self._by_message.get(parent or "")
+        if job is not None:
+            job.deliver_output(output)
+        elif ours:
+            _to_log(output)
+
+    def _lost(self, error: errors.SessionError) -> None:
+        """The Slicer is gone: every waiting call fails."""
+        with self._lock:
+            if self._error is not None:
+                return
+            self._error = error
+        jobs, self._jobs = self._jobs, {}
+        for job in jobs.values():
+            job.deliver(None, self._fresh_error())
+        self._by_message.clear()
+        self.on_lost(error)
+
+    def _fresh_error(self) -> errors.SessionError:
+        """A new copy: an exception object that is raised twice gathers both tracebacks."""
+        found = self._error
+        assert found is not None
+        return type(found)(found.message, expected=found.expected, got=found.got, hint=found.hint, details=dict(found.details))
+
+
+def _to_log(output: Output) -> None:
+    if output.kind == "stream":
+        level = logging.WARNING if output.content.get("name") == "stderr" else logging.INFO
+        for line in output.content.get("text", "").splitlines():
+            if line.strip():
+                _slicer_log.log(level, "%s", line)
+
+
+def rebuild(info: messages.ErrorInfo) -> errors.SlicerNotebookError:
+    """The exception of an `ErrorInfo`."""
+    error = errors.by_name(info.type)(
+        info.message, expected=info.expected, got=info.got, hint=info.hint, details=info.details
+    )
+    # Of an error of ours only the message matters; the traceback is for what nobody foresaw.
+    if isinstance(error, errors.CommandError) or type(error) is errors.JobCancelledError and "File" in (info.traceback or ""):
+        error.remote_traceback = info.traceback
+    error.vtk_errors = list(info.vtk_errors)
+    return error

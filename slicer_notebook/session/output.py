@@ -1,0 +1,57 @@
+"""What a command prints or displays in Slicer, shown where the notebook's user looks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = ["Output", "show"]
+
+
+@dataclass(frozen=True)
+class Output:
+    """One IOPub message of the Jupyter messaging protocol, as far as it is shown.
+
+    Attributes:
+        kind: ``stream``, ``display_data``, ``update_display_data`` or ``clear_output``.
+        content: the message's content.
+    """
+
+    kind: Literal["stream", "display_data", "update_display_data", "clear_output"]
+    content: dict[str, Any]
+
+
+def show(output: Output) -> None:
+    """Show it here: streams on the streams of the same name, displays by IPython."""
+    content = output.content
+    if output.kind == "stream":
+        stream = sys.stderr if content.get("name") == "stderr" else sys.stdout
+        stream.write(content.get("text", ""))
+        stream.flush()
+        return
+    publisher = _publisher()
+    if publisher is None:
+        text = content.get("data", {}).get("text/plain")
+        if text:
+            sys.stdout.write(f"{text}\n")
+        return
+    if output.kind == "clear_output":
+        publisher.clear_output(wait=content.get("wait", False))
+        return
+    publisher.publish(
+        data=content.get("data", {}),
+        metadata=content.get("metadata", {}),
+        transient=content.get("transient", {}),
+        update=output.kind == "update_display_data",
+    )
+
+
+def _publisher() -> Any:
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell.display_pub if shell is not None else None
+
+
+Shower = Callable[[Output], None]

@@ -1,0 +1,400 @@
+"""A session: one Slicer, from the notebook's side."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar
+
+from slicer_notebook import errors
+from slicer_notebook.commands import registry
+from slicer_notebook.protocol.values import NodeRef
+from slicer_notebook.session import magic
+from slicer_notebook.session.dicom import Dicom
+from slicer_notebook.session.functions import RemoteFunction
+from slicer_notebook.session.handles import Markups, Node, Transform, Volume, handle
+from slicer_notebook.session.images import Image, Pictures
+from slicer_notebook.session.job import Job
+from slicer_notebook.session.launcher import Launched
+from slicer_notebook.session.link import Link
+from slicer_notebook.session.progress import shown
+from slicer_notebook.session.views import View
+
+__all__ = ["Session", "Subscription"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_log = logging.getLogger("slicer_notebook")
+
+#: Kinds of events of `Session.on`.
+EVENT_KINDS = ("scene", "views", "closed", "restarted")
+
+
+class Subscription:
+    """A callback's place in a session; `close` ends it."""
+
+    def __init__(self, callbacks: list[Callable[[Any], Any]], callback: Callable[[Any], Any]) -> None:
+        self._callbacks = callbacks
+        self._callback = callback
+
+    def close(self) -> None:
+        """Call it no more."""
+        with contextlib.suppress(ValueError):
+            self._callbacks.remove(self._callback)
+
+
+class Session:
+    """One Slicer. From `launch` or `connect`; a context manager.
+
+    Attributes:
+        name: the session's name.
+        dicom: `Dicom`: index, studies, series, loading.
+        generation: counts the restarts; handles of an earlier one are refused.
+    """
+
+    def __init__(self, link: Link, name: str, *, launched: Launched | None = None, open_link: Callable[[], Link] | None = None) -> None:
+        self.name = name
+        self.generation = 0
+        self._launched = launched
+        self._open_link = open_link
+        self._subscribers: dict[str, list[Callable[[Any], Any]]] = {kind: [] for kind in EVENT_KINDS}
+        self._closed = False
+        self._info: dict[str, Any] | None = None
+        self.dicom = Dicom(self)
+        self._take(link)
+        magic.use(self)
+
+    def _take(self, link: Link) -> None:
+        self._link = link
+        self._info = None
+        link.on_event = self._event
+        link.on_lost = self._lost
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    @property
+    def alive(self) -> bool:
+        """Whether Slicer can be asked."""
+        return self._link.alive
+
+    def close(self) -> None:
+        """End the session. A Slicer that this session started ends with it (unless launched with ``keep=True``)."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._launched is not None and not self._launched.keep:
+            self._link.shutdown()
+            self._launched.stop()
+        else:
+            self._link.close()
+
+    def restart(self) -> None:
+        """A clean Slicer in place of this one, dead or alive. Handles from before are refused from now on.
+
+        Raises:
+            SessionError: this session did not start its Slicer, or was closed.
+            LaunchError: it did not start.
+        """
+        if self._closed:
+            raise errors.SessionClosedError("The session was closed.", hint="sn.launch() starts a new Slicer")
+        if self._launched is None or self._open_link is None:
+            raise errors.SessionError(
+                "This session did not start its Slicer, and so does not restart it.",
+                hint="restart it where it was started, then sn.connect() again",
+            )
+        self._link.close()
+        self._launched.kill()
+        self._launched.start()
+        self.generation += 1
+        self._take(self._open_link())
+        self._tell("restarted", {"name": self.name})
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def version(self) -> str:
+        """Slicer's version."""
+        return str(self.info["slicer"])
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """Versions there (slicer, vtk, python), the renderer, the process, how arrays travel."""
+        if self._info is None:
+            hello = self._link.hello
+            self._info = {
+                **self.call("session.info"),
+                "kind": hello.info.get("kind"),
+                "pid": hello.pid,
+                "slicer_notebook": hello.package,
+                "shared_memory": bool(getattr(self._link, "_shared", True)),
+            }
+        return dict(self._info)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "running" if self.alive else "lost"
+        return f"<Slicer session {self.name!r}: {state}, process {self._link.hello.pid}>"
+
+    # -- commands ------------------------------------------------------------------------------------------------
+
+    def call(self, command: str, /, **args: Any) -> Any:
+        """Run a command (see ``slicer_notebook.commands.names()``) and wait for its result.
+
+        Raises:
+            CommandNotFoundError, ArgumentError: no such command, or arguments that do not fit.
+            SessionClosedError, ConnectionLostError: no Slicer to ask.
+            SlicerNotebookError: whatever the command raised.
+        """
+        return self._request(command, args, None, shows=command.startswith("code.")).result()
+
+    def submit(
+        self, command: str | Callable[..., Any] | RemoteFunction[..., Any], /, *args: Any, convert: Callable[[Any], Any] | None = None, **kwargs: Any
+    ) -> Job[Any]:
+        """Begin a command or a function in Slicer; its `Job`.
+
+        Args:
+            command: a command's name, a function of `function`, or a plain function (which is sent as by `function`).
+            args: positional arguments, for a function.
+            convert: makes the job's result of what comes.
+            kwargs: arguments.
+        """
+        if isinstance(command, RemoteFunction):
+            return command.submit(*args, **kwargs)
+        if callable(command):
+            return RemoteFunction(self, command).submit(*args, **kwargs)
+        if not isinstance(command, str) or args:
+            raise errors.ArgumentError(
+                "That cannot be submitted.",
+                expected="a command's name with keyword arguments, or a function",
+                got=f"{type(command).__name__}{' with positional arguments' if args else ''}",
+            )
+        return self._request(command, kwargs, convert, shows=command.startswith("code."))
+
+    def _request(self, command: str, args: dict[str, Any], convert: Callable[[Any], Any] | None, *, shows: bool) -> Job[Any]:
+        definition = registry.get(command)
+        if definition.signature.parameters.keys() != args.keys():
+            # Names only; Slicer's end checks types once the handles are references.
+            try:
+                definition.signature.bind(**args)
+            except TypeError as exc:
+                raise errors.ArgumentError(
+                    f"{command} was called with the wrong arguments: {exc}.",
+                    expected=f"{command}{definition.signature}",
+                    got=", ".join(args) or "no argument",
+                ) from None
+
+        def finish(raw: Any) -> Any:
+            ready = self._handles(raw)
+            return convert(ready) if convert is not None else ready
+
+        return self._link.request(command, args, convert=finish, shows=shows)
+
+    def _handles(self, value: Any) -> Any:
+        """Node references become handles, wherever they are."""
+        if isinstance(value, NodeRef):
+            return handle(self, value)
+        if isinstance(value, list):
+            return [self._handles(v) for v in value]
+        if isinstance(value, dict):
+            return {k: self._handles(v) for k, v in value.items()}
+        return value
+
+    def wait(self, job: Job[R]) -> R:
+        """Wait for a job, with a progress bar in the cell if it takes long."""
+        with shown(job):
+            return job.result()
+
+    # -- code ----------------------------------------------------------------------------------------------------
+
+    def run(self, code: str) -> None:
+        """Run Python code in Slicer, as a cell there: what it prints and displays appears here.
+
+        Raises:
+            RemoteError: the code raised; the message carries the remote traceback.
+            JobCancelledError: it was interrupted in Slicer.
+        """
+        self.call("code.run", code=_text(code))
+
+    def eval(self, expression: str) -> Any:
+        """The value of a Python expression in Slicer: plain data, arrays (copied), nodes (as handles).
+
+        Raises:
+            RemoteError: the expression raised.
+            ArgumentError: the value cannot be sent.
+        """
+        return self.call("code.eval", expression=_text(expression))
+
+    def function(self, function: Callable[P, R]) -> RemoteFunction[P, R]:
+        """Decorator: the function's body runs in Slicer. See `RemoteFunction`."""
+        return RemoteFunction(self, function)
+
+    # -- scene ---------------------------------------------------------------------------------------------------
+
+    def load(self, path: str | Path, filetype: str | None = None, **properties: Any) -> Any:
+        """Load any file that Slicer reads, by its extension; the node's handle, or a list for a scene.
+
+        Args:
+            path: where Slicer runs; relative to the notebook's folder.
+            filetype: Slicer's name of the kind of file (``VolumeFile``, ``SegmentationFile``...).
+            properties: reader options, such as ``name="CT"`` or ``labelmap=True``.
+
+        Raises:
+            PathNotFoundError: no such file.
+            FileFormatError: Slicer cannot read it.
+        """
+        target = self.path(path)
+        nodes = self.wait(
+            self.submit("scene.load", path=target, filetype=filetype, properties=properties or None)
+        )
+        return nodes if target.lower().endswith((".mrml", ".mrb")) or len(nodes) != 1 else nodes[0]
+
+    def nodes(self, class_name: str | None = None) -> list[Node]:
+        """Handles of the nodes of a MRML class and its subclasses; of all that a user would see without one.
+
+        Raises:
+            ArgumentError: no such MRML class.
+        """
+        found: list[Node] = self.call("scene.nodes", class_name=class_name)
+        return found
+
+    def __getitem__(self, key: str) -> Node:
+        """The node of an id or a unique name. Raises `NodeNotFoundError`, `AmbiguousNameError`."""
+        if not isinstance(key, str):
+            raise errors.ArgumentError("A node is found by its id or name.", expected="text", got=type(key).__name__)
+        found: Node = self.call("scene.node", key=key)
+        return found
+
+    def __contains__(self, key: str) -> bool:
+        try:
+            self[key]
+        except errors.NodeNotFoundError:
+            return False
+        except errors.AmbiguousNameError:
+            return True
+        return True
+
+    def add_volume(self, array: Any, affine: Any = None, name: str = "Volume", *, labelmap: bool = False, show: bool = True) -> Volume:
+        """A new volume of an array.
+
+        Args:
+            array: [k, j, i] or [k, j, i, component].
+            affine: 4x4 IJK → RAS, mm; 1 mm along R, A, S without it.
+            name: made unique in the scene.
+            labelmap: a label map instead of a scalar volume.
+            show: show it in the slice views.
+
+        Raises:
+            ArrayError: a shape, dtype or affine that a volume cannot have.
+        """
+        import numpy as np
+
+        found: Volume = self.call(
+            "volume.add", array=np.asarray(array), affine=affine, name=name, labelmap=labelmap, show=show
+        )
+        return found
+
+    def add_markups(self, points: Any, name: str = "Points", labels: list[str] | None = None) -> Markups:
+        """A new point list; ``points`` [n, 3], RAS, mm. Raises `ArrayError`."""
+        found: Markups = self.call("markups.add", points=points, name=name, labels=labels)
+        return found
+
+    def add_transform(self, matrix: Any = None, name: str = "Transform") -> Transform:
+        """A new linear transform; ``matrix`` 4x4 to parent, RAS, mm. Raises `ArrayError`."""
+        found: Transform = self.call("transform.add", matrix=matrix, name=name)
+        return found
+
+    def clear(self) -> None:
+        """Empty the scene."""
+        self.call("scene.clear")
+
+    def save(self, path: str | Path) -> Path:
+        """Write the scene as ``.mrb`` or ``.mrml``. Raises `PathNotFoundError`, `FileFormatError`."""
+        target = self.path(path)
+        self.call("scene.save", path=target)
+        return Path(target)
+
+    @staticmethod
+    def path(path: str | Path) -> str:
+        """``path`` as Slicer needs it: absolute, ``~`` expanded. Raises `ArgumentError` for what is no path."""
+        if not isinstance(path, (str, os.PathLike)) or not str(path):
+            raise errors.ArgumentError("That is no path.", expected="a path", got=repr(path))
+        return os.path.abspath(os.path.expanduser(os.fspath(path)))
+
+    # -- views ---------------------------------------------------------------------------------------------------
+
+    @property
+    def view_names(self) -> list[str]:
+        """Names of the views of the present layout."""
+        found: list[str] = self.call("view.names")
+        return found
+
+    def view(self, name: str) -> View:
+        """The view of a name: "Red", "Yellow", "Green", "1" (3-D; also "3D").
+
+        Raises:
+            ViewNotFoundError: no such view in the present layout.
+        """
+        state = self.call("view.state", name=name)
+        return View(self, state["name"])
+
+    def views(self) -> list[View]:
+        """All views of the present layout."""
+        return [View(self, name) for name in self.view_names]
+
+    @property
+    def layout(self) -> str:
+        """The layout's name, such as ``FourUp``. Settable. Raises `ArgumentError` for an unknown one."""
+        return str(self.call("view.layout"))
+
+    @layout.setter
+    def layout(self, name: str) -> None:
+        self.call("view.set_layout", name=name)
+
+    def thumbnails(self, size: tuple[int, int] = (256, 256)) -> Pictures:
+        """The pictures of all views of the present layout, side by side."""
+        jobs = [(name, self.submit("view.png", name=name, size=size)) for name in self.view_names]
+        return Pictures({name: Image(job.result(), name) for name, job in jobs})
+
+    # -- events --------------------------------------------------------------------------------------------------
+
+    def on(self, kind: str, callback: Callable[[Any], Any]) -> Subscription:
+        """Call back when something happens; on the session's background thread, coalesced.
+
+        Args:
+            kind: ``"scene"`` (a dict with lists of node handles: added, removed, modified), ``"views"`` (a dict with
+                names of views whose picture changed), ``"closed"`` (the reason, an error), ``"restarted"``.
+        """
+        if kind not in EVENT_KINDS:
+            raise errors.ArgumentError("There is no such event.", expected=" or ".join(EVENT_KINDS), got=repr(kind))
+        self._subscribers[kind].append(callback)
+        return Subscription(self._subscribers[kind], callback)
+
+    def _event(self, kind: str, data: Any) -> None:
+        if kind in self._subscribers:
+            self._tell(kind, self._handles(data))
+
+    def _tell(self, kind: str, data: Any) -> None:
+        for callback in list(self._subscribers[kind]):
+            try:
+                callback(data)
+            except Exception:
+                _log.exception("A callback for %s events failed.", kind)
+
+    def _lost(self, error: errors.SessionError) -> None:
+        self._tell("closed", error)
+
+
+def _text(code: str) -> str:
+    if not isinstance(code, str):
+        raise errors.ArgumentError("That is no code.", expected="text", got=type(code).__name__)
+    return code

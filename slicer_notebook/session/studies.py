@@ -1,0 +1,72 @@
+"""Lists of DICOM records that show themselves as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+
+from slicer_notebook.dicom.records import Series, Study
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Records", "SeriesList", "Studies"]
+
+R = TypeVar("R", Study, Series)
+
+
+class Records(list[R], Generic[R]):
+    """A list of records; ``to_dataframe()`` gives them as a pandas DataFrame, and it shows as one."""
+
+    #: Attributes shown first, in this order.
+    columns: Sequence[str] = ()
+
+    def to_dataframe(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """A row for each record.
+
+        Args:
+            columns: DICOM keywords; all that have a value somewhere without them.
+        """
+        import pandas as pd
+
+        frame = pd.DataFrame([msgspec.structs.asdict(record) for record in self])
+        if columns is not None:
+            return frame.reindex(columns=list(columns))
+        first = [c for c in self.columns if c in frame]
+        rest = [c for c in frame if c not in first and frame[c].notna().any()]
+        return frame[[*first, *rest]] if len(frame) else frame
+
+    def _repr_html_(self) -> str:
+        if not self:
+            return "<em>none</em>"
+        frame = self.to_dataframe().reindex(columns=[*self.columns])
+        html: str = frame.fillna("").to_html(index=True, notebook=True)
+        return html
+
+    def __repr__(self) -> str:
+        if not self:
+            return f"{type(self).__name__}([])"
+        text: Any = self.to_dataframe().reindex(columns=[*self.columns]).fillna("").to_string()
+        return str(text)
+
+
+class Studies(Records[Study]):
+    """Studies of the index."""
+
+    columns = (
+        "PatientName",
+        "PatientID",
+        "StudyDate",
+        "ModalitiesInStudy",
+        "StudyDescription",
+        "NumberOfStudyRelatedSeries",
+        "NumberOfStudyRelatedInstances",
+    )
+
+
+class SeriesList(Records[Series]):
+    """Series of the index."""
+
+    columns = ("SeriesNumber", "Modality", "SeriesDescription", "BodyPartExamined", "NumberOfSeriesRelatedInstances")
