@@ -85,11 +85,11 @@ def _convert(command: Command, key: str, value: Any) -> Any:
 
 
 def _accepts(wanted: Any, value: Any) -> bool:
-    """Whether ``value`` is already of a type that msgspec does not convert (arrays, node references)."""
+    """Whether ``value`` is already of the wanted type; msgspec does not know all of them (arrays, node references)."""
     options = typing.get_args(wanted) if typing.get_origin(wanted) in (typing.Union, _UnionType) else (wanted,)
     for option in options:
         origin = typing.get_origin(option) or option
-        if origin in (np.ndarray, NodeRef) and isinstance(value, origin):
+        if type(value) is option or (origin in (np.ndarray, NodeRef) and isinstance(value, origin)):
             return True
     return False
 
