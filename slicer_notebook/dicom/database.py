@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import astuple
 from pydicom.datadict import dictionary_VR
 
 from slicer_notebook.dicom.records import Instance, Series, SeriesAttributes, Study, StudyAttributes
+from slicer_notebook.dicom.rows import FileRow
 from slicer_notebook.dicom.text import fold
 from slicer_notebook.errors import IndexDatabaseError
 
-__all__ = ["SERIES_KEYWORDS", "STUDY_KEYWORDS", "Database", "FileRow", "decode_instance"]
+__all__ = ["SERIES_KEYWORDS", "STUDY_KEYWORDS", "Database", "decode_instance", "decode_series", "decode_study"]
 
 #: Raised with every change of the schema or of what is read from headers; an older index is made anew.
 VERSION: Final = 2
@@ -67,16 +69,6 @@ CREATE INDEX studies_patient ON studies (PatientID);
 CREATE INDEX studies_accession ON studies (AccessionNumber);
 PRAGMA user_version = {VERSION};
 """
-
-
-class FileRow(msgspec.Struct):
-    """A file that was looked at: an instance, or a reason why not."""
-
-    path: str
-    size: int
-    mtime_ns: int
-    instance: Instance | None
-    reason: str | None
 
 
 class Database:
@@ -186,11 +178,11 @@ class Database:
             touched = _series_of(connection, [row.path for row in rows] + gone)
             connection.executemany("DELETE FROM files WHERE path = ?", [(path,) for path in gone])
             connection.executemany(
-                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [_file_values(row) for row in rows]
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [astuple(row) for row in rows]
             )
             for row in rows:
-                if row.instance is not None:
-                    touched.add((row.instance.StudyInstanceUID, row.instance.SeriesInstanceUID))
+                if row.study_uid is not None and row.series_uid is not None:
+                    touched.add((row.study_uid, row.series_uid))
             _refresh(connection, touched)
 
 
@@ -202,14 +194,6 @@ def _unusable(path: Path, got: str) -> IndexDatabaseError:
         hint="Check the folder, or delete the file: it is made anew from the DICOM files.",
         details={"path": str(path)},
     )
-
-
-def _file_values(row: FileRow) -> tuple[Any, ...]:
-    instance = row.instance
-    if instance is None:
-        return (row.path, row.size, row.mtime_ns, None, None, None, row.reason, None)
-    uids = (instance.StudyInstanceUID, instance.SeriesInstanceUID, instance.SOPInstanceUID)
-    return (row.path, row.size, row.mtime_ns, *uids, None, _encode(instance))
 
 
 def _series_of(connection: sqlite3.Connection, paths: list[str]) -> set[tuple[str, str]]:

@@ -13,10 +13,10 @@ import msgspec
 import platformdirs
 
 from slicer_notebook.dicom.copies import merge_copies
-from slicer_notebook.dicom.database import Database, FileRow, decode_instance, decode_series, decode_study
-from slicer_notebook.dicom.header import NotTakenError, read_header
+from slicer_notebook.dicom.database import Database, decode_instance, decode_series, decode_study
 from slicer_notebook.dicom.query import series_where, studies_where
 from slicer_notebook.dicom.records import IndexSummary, Instance, Series, Skipped, Study
+from slicer_notebook.dicom.rows import FileRow, read_rows
 from slicer_notebook.dicom.walk import Found, walk
 from slicer_notebook.errors import (
     ArgumentError,
@@ -33,7 +33,7 @@ Progress = Callable[[int, int, str], None]
 Cancelled = Callable[[], bool]
 
 #: Files in one transaction: what a kill -9 can cost, and how long another process waits at most.
-BATCH: Final = 500
+BATCH: Final = 512
 
 
 def data_folder() -> Path:
@@ -129,38 +129,34 @@ class Index:
     def _read(self, new: list[Found], total: int, progress: Progress | None, cancelled: Cancelled | None) -> None:
         done = total - len(new)
         batch: list[FileRow] = []
-        for file in new:
-            if cancelled is not None and cancelled():
+        try:
+            for rows in read_rows(new, lambda: _poll(cancelled)):
+                batch += rows
+                done += len(rows)
+                if len(batch) >= BATCH:
+                    self._database.write(batch)
+                    batch = []
+                    if progress is not None:
+                        progress(done, total, f"Indexing {os.path.dirname(rows[-1].path)}")
+        finally:
+            # Cancelled as well: what was read need not be read again.
+            if batch:
                 self._database.write(batch)
-                _poll(cancelled)
-            batch.append(_row(file))
-            done += 1
-            if len(batch) >= BATCH:
-                self._database.write(batch)
-                batch = []
-                if progress is not None:
-                    progress(done, total, f"Indexing {os.path.dirname(file.path)}")
-        if batch:
-            self._database.write(batch)
         if progress is not None:
             progress(total, total, "Indexed")
 
     def _count(self, roots: list[str], summary: IndexSummary) -> None:
-        studies: set[str] = set()
-        series: set[tuple[str, str]] = set()
-        instances: set[str] = set()
+        uids: tuple[set[str], set[str], set[str]] = (set(), set(), set())
         for root in roots:
             sql, parameters = _below(root)
-            for path, study, group, sop, reason in self._database.rows(
-                f"SELECT path, study_uid, series_uid, sop_uid, reason FROM files WHERE {sql} ORDER BY path", parameters
-            ):
-                if reason is not None:
-                    summary.skipped.append(Skipped(path=path, reason=reason))
-                    continue
-                studies.add(study)
-                series.add((study, group))
-                instances.add(sop)
-        summary.studies, summary.series, summary.instances = len(studies), len(series), len(instances)
+            query = f"SELECT path, reason FROM files WHERE reason IS NOT NULL AND {sql} ORDER BY path"
+            summary.skipped += [
+                Skipped(path=path, reason=reason) for path, reason in self._database.rows(query, parameters)
+            ]
+            for found, columns in zip(uids, ("study_uid", "study_uid || ' ' || series_uid", "sop_uid"), strict=True):
+                query = f"SELECT DISTINCT {columns} FROM files WHERE reason IS NULL AND {sql}"
+                found.update(uid for (uid,) in self._database.rows(query, parameters))
+        summary.studies, summary.series, summary.instances = map(len, uids)
 
     def remove(self, *paths: str | Path) -> int:
         """Forget files and folders (the files themselves stay). Gives how many files were forgotten."""
@@ -273,17 +269,6 @@ def _below(root: str) -> tuple[str, list[str]]:
     """SQL for the path itself and all below it; a range, so that the primary key serves it."""
     prefix = root.rstrip(os.sep) + os.sep
     return "(path = ? OR (path >= ? AND path < ?))", [root, prefix, prefix[:-1] + chr(ord(os.sep) + 1)]
-
-
-def _row(file: Found) -> FileRow:
-    if file.problem is not None:
-        return FileRow(file.path, file.size, file.mtime_ns, None, file.problem)
-    try:
-        instance = read_header(file.path)
-    except NotTakenError as exc:
-        return FileRow(file.path, file.size, file.mtime_ns, None, str(exc))
-    # The size and time of the moment when it was read: a file that is still being written is read again next time.
-    return FileRow(file.path, instance.size, instance.mtime_ns, instance, None)
 
 
 def _nothing_usable(roots: list[str], summary: IndexSummary) -> EmptyFolderError | NotDicomError:

@@ -246,7 +246,7 @@ def _data_set(  # noqa: PLR0912, PLR0915
     data, base, last = window.data, window.base, len(window.data) - 12
     while pos + 8 <= size:
         offset = pos - base
-        if not 0 <= offset <= last:
+        if offset > last:
             offset = at(pos, 8)
             data, base, last = window.data, window.base, len(window.data) - 12
         if explicit:
@@ -277,14 +277,18 @@ def _data_set(  # noqa: PLR0912, PLR0915
         due = wanted.get(tag)
         if due is not None:
             if length <= MAX_VALUE and vr != b"SQ":
-                offset = at(pos, length)
-                elements[tag] = window.data[offset : offset + length]
+                offset = pos - base
+                if offset + length > last + 12:
+                    offset = at(pos, length)
+                    data, base, last = window.data, window.base, len(window.data) - 12
+                elements[tag] = data[offset : offset + length]
                 if vr != due and explicit and vr != b"UN":
                     other_vrs[tag] = vr.decode("ascii")
             else:
                 seen.add(tag)
         elif group in private and length <= MAX_PRIVATE_VALUE and is_private_wanted(group, element):
             offset = at(pos, length)
-            elements[tag] = window.data[offset : offset + length]
+            data, base, last = window.data, window.base, len(window.data) - 12
+            elements[tag] = data[offset : offset + length]
         pos += length
     return Scan(*names, elements, other_vrs, seen, pixel_tag, pixel_offset, pixel_length, order == ">")

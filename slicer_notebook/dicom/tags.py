@@ -80,5 +80,4 @@ PRIVATE_ELEMENTS: Final = {
 
 def is_private_wanted(group: int, element: int) -> bool:
     """Whether a private element is a creator's name or one that `private` looks for."""
-    known = PRIVATE_ELEMENTS.get(group)
-    return known is not None and (element < 0x0100 or element & 0xFF in known)
+    return group in PRIVATE_ELEMENTS and (element < 0x0100 or element & 0xFF in PRIVATE_ELEMENTS[group])

@@ -17,6 +17,7 @@ import pytest
 from pydicom.data import get_testdata_file
 
 from slicer_notebook.dicom import Index, Series, Study, data_folder, plan, read
+from slicer_notebook.dicom.index import BATCH
 from slicer_notebook.errors import (
     ArgumentError,
     EmptyFolderError,
@@ -77,7 +78,7 @@ def test_studies_series_and_instances(index, studies):
 
 def test_a_second_run_reads_nothing(index, studies, monkeypatch):
     index.add(studies)
-    monkeypatch.setattr("slicer_notebook.dicom.index.read_header", lambda path: pytest.fail(f"read {path}"))
+    monkeypatch.setattr("slicer_notebook.dicom.rows.read_header", lambda path: pytest.fail(f"read {path}"))
     summary = index.add(studies)
     assert (summary.files, summary.added, summary.unchanged) == (10, 0, 10)
     assert (summary.studies, summary.series, summary.instances) == (2, 3, 10)
@@ -252,7 +253,8 @@ def test_pages(index, studies):
     assert index.studies(limit=5, offset=2) == []
 
 
-def test_cancelling_keeps_what_was_read(index, studies):
+def test_cancelling_keeps_what_was_read(index, studies, monkeypatch):
+    monkeypatch.setattr("slicer_notebook.dicom.rows.CHUNK", 2)
     polls = []
 
     def cancelled():
@@ -391,12 +393,12 @@ def test_kill_minus_9_leaves_a_whole_index(tmp_path, monkeypatch):
     assert process.stdout.readline() == "ready\n"
     process.stdin.write("\n")
     process.stdin.flush()
-    assert int(process.stdout.readline()) == 500
+    assert int(process.stdout.readline()) == BATCH
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
     index = Index(path)
     known = len(index.instances("1.2.3.4.5"))
-    assert known in (500, 700)  # the signal may come after the last transaction
+    assert known in (BATCH, 700)  # the signal may come after the last transaction
     assert index.studies()[0].NumberOfStudyRelatedInstances == known
     summary = index.add(folder)
     assert (summary.unchanged, summary.added, summary.instances) == (known, 700 - known, 700)

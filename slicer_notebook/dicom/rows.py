@@ -1,0 +1,212 @@
+"""Rows of the index made from files: in this process, and in helper processes where there are many files.
+
+The helpers are plain Python processes that are spoken to over pipes. A ``multiprocessing`` pool would fork a process
+that holds VTK and a Jupyter kernel's threads, or (spawned) run the user's script again.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Final
+
+import msgspec
+
+from slicer_notebook.dicom.header import NotTakenError, read_header
+from slicer_notebook.dicom.walk import Found
+
+__all__ = ["FileRow", "read_row", "read_rows", "serve"]
+
+#: Files in one piece of work: some 15 ms, so that a cancel is soon heeded and the pipes cost nothing beside it.
+CHUNK: Final = 64
+#: Fewer files than this are read sooner than a helper process starts (about half a second).
+PARALLEL_FROM: Final = 2000
+#: More helpers than this wait for the process that writes the index.
+MAX_HELPERS: Final = 7
+#: Bytes of a message's length, little endian.
+_PREFIX: Final = 4
+
+
+class FileRow(msgspec.Struct, array_like=True):
+    """A file that was looked at: an instance's UIDs and its encoded header, or a reason why it was not taken."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    study_uid: str | None = None
+    series_uid: str | None = None
+    sop_uid: str | None = None
+    reason: str | None = None
+    record: bytes | None = None
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode_found: Final = msgspec.msgpack.Decoder(list[Found]).decode
+_decode_rows: Final = msgspec.msgpack.Decoder(list[FileRow]).decode
+
+
+def read_row(file: Found) -> FileRow:
+    """Read one file's header."""
+    if file.problem is not None:
+        return FileRow(file.path, file.size, file.mtime_ns, reason=file.problem)
+    try:
+        instance = read_header(file.path)
+    except NotTakenError as exc:
+        return FileRow(file.path, file.size, file.mtime_ns, reason=str(exc))
+    # The size and time of the moment when it was read: a file that is still being written is read again next time.
+    return FileRow(
+        file.path,
+        instance.size,
+        instance.mtime_ns,
+        instance.StudyInstanceUID,
+        instance.SeriesInstanceUID,
+        instance.SOPInstanceUID,
+        None,
+        _encode(instance),
+    )
+
+
+def read_rows(files: list[Found], poll: Callable[[], None]) -> Iterator[list[FileRow]]:
+    """Read many files' headers on all cores.
+
+    Args:
+        poll: called for every file that this process reads, and often enough besides; may raise to end the reading.
+
+    Yields:
+        Rows, some tens at a time, in no order.
+    """
+    chunks = deque(files[start : start + CHUNK] for start in range(0, len(files), CHUNK))
+    left = len(chunks)
+    helpers = _helpers(len(files), chunks)
+    try:
+        while left:
+            rows = _next_rows(chunks, helpers, poll)
+            if rows is not None:
+                left -= 1
+                yield rows
+    finally:
+        for helper in helpers:
+            helper.close()
+
+
+def _next_rows(chunks: deque[list[Found]], helpers: list[_Helper], poll: Callable[[], None]) -> list[FileRow] | None:
+    for helper in helpers:
+        poll()
+        if not helper.results.empty():
+            return helper.results.get()
+    try:
+        chunk = chunks.popleft()
+    except IndexError:
+        # Helpers have the last pieces. One that dies puts its piece back, and it is read here.
+        return _wait(helpers, poll)
+    rows = []
+    for file in chunk:
+        poll()
+        rows.append(read_row(file))
+    return rows
+
+
+def _wait(helpers: list[_Helper], poll: Callable[[], None]) -> list[FileRow] | None:
+    for helper in helpers:
+        poll()
+        try:
+            return helper.results.get(timeout=0.05)
+        except queue.Empty:
+            continue
+    return None
+
+
+def _helpers(count: int, chunks: deque[list[Found]]) -> list[_Helper]:
+    if count < PARALLEL_FROM or not _is_python(sys.executable):
+        return []
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return [_Helper(chunks) for _ in range(min(cores - 1, MAX_HELPERS))]
+
+
+def _is_python(executable: str) -> bool:
+    """Whether this is an interpreter: in a program with Python inside, ``sys.executable`` may be that program."""
+    return "python" in Path(executable or "").name.lower()
+
+
+class _Helper:
+    """A process that reads headers, and the thread that feeds it."""
+
+    def __init__(self, chunks: deque[list[Found]]) -> None:
+        self.chunks = chunks
+        self.results: queue.SimpleQueue[list[FileRow]] = queue.SimpleQueue()
+        self.closing = False
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-c", "from slicer_notebook.dicom.rows import serve; serve()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            # An interrupt at the terminal is this process's to handle; the helper ends when its pipe does.
+            start_new_session=True,
+        )
+        self.thread = threading.Thread(target=self._feed, name="dicom-index", daemon=True)
+        self.thread.start()
+
+    def _feed(self) -> None:
+        sink, source = self.process.stdin, self.process.stdout
+        if sink is None or source is None:
+            return
+        while not self.closing:
+            try:
+                chunk = self.chunks.popleft()
+            except IndexError:
+                return
+            try:
+                _send(sink, _encode(chunk))
+                self.results.put(_decode_rows(_receive(source)))
+            except (OSError, EOFError, ValueError, msgspec.MsgspecError):
+                # The helper died or was closed: what it had is read by another.
+                self.chunks.append(chunk)
+                return
+
+    def close(self) -> None:
+        """End the process; what it reads at the moment is thrown away."""
+        self.closing = True
+        self.process.kill()
+        self.thread.join()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except BrokenPipeError:
+                    continue
+        self.process.wait()
+
+
+def _send(sink: IO[bytes], message: bytes) -> None:
+    sink.write(len(message).to_bytes(_PREFIX, "little") + message)
+    sink.flush()
+
+
+def _receive(source: IO[bytes]) -> bytes:
+    prefix = source.read(_PREFIX)
+    size = int.from_bytes(prefix, "little")
+    message = source.read(size) if len(prefix) == _PREFIX else b""
+    if len(prefix) < _PREFIX or len(message) < size:
+        raise EOFError
+    return message
+
+
+def serve() -> None:
+    """What a helper process does: read the files that it is told of until its input ends."""
+    source, sink = sys.stdin.buffer, sys.stdout.buffer
+    # Nothing that a library prints may come between the messages.
+    sys.stdout = sys.stderr
+    while True:
+        try:
+            files = _decode_found(_receive(source))
+        except EOFError:
+            return
+        _send(sink, _encode([read_row(file) for file in files]))
