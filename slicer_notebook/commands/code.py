@@ -52,7 +52,7 @@ def _remote(exc: BaseException, skip: int) -> RemoteError:
 def _compile(code: str, filename: str, mode: str) -> Any:
     linecache.cache[filename] = (len(code), None, code.splitlines(keepends=True), filename)
     try:
-        return compile(code, filename, mode)
+        return compile(code, filename, mode, dont_inherit=True)
     except SyntaxError as exc:
         raise _remote(exc.with_traceback(None), 0) from None
 
@@ -80,9 +80,9 @@ def run(host: Host, code: str) -> Any:
     if tree.body and isinstance(tree.body[-1], ast.Expr) and not transformed.rstrip().endswith(";"):
         last = tree.body.pop().value  # type: ignore[attr-defined]
     try:
-        exec(compile(tree, filename, "exec"), names)
+        exec(compile(tree, filename, "exec", dont_inherit=True), names)
         if last is not None:
-            value = eval(compile(ast.Expression(last), filename, "eval"), names)
+            value = eval(compile(ast.Expression(last), filename, "eval", dont_inherit=True), names)
             if value is not None:
                 _display(shell, value)
         shell.events.trigger("post_execute")
