@@ -7,9 +7,11 @@ import platform
 import sys
 import time
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn
@@ -106,6 +108,28 @@ def kernelspec_install(
 def kernelspec_remove() -> None:
     """Take 'Slicer (headless)' out of Jupyter's list again."""
     out().print(f"removed {kernelspec.remove()}", soft_wrap=True, markup=False)
+
+
+@app.command("sessions")
+def list_sessions(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """List the Slicers of this user that run on this machine: what slicer_notebook.connect(NAME) can join."""
+    from slicer_notebook import session
+
+    found = session.sessions()
+    if as_json:
+        typer.echo(json.dumps([msgspec.to_builtins(record) for record in found], indent=1))
+    elif not found:
+        err().print("No Slicer runs. slicer_notebook.launch() in a notebook starts one.", markup=False)
+    else:
+        table = Table(box=None, pad_edge=False)
+        for column in ("Name", "Process", "Started", "When its notebook ends"):
+            table.add_column(column, no_wrap=True)
+        for record in found:
+            started = datetime.fromtimestamp(record.started).astimezone().strftime("%Y-%m-%d %H:%M")
+            table.add_row(Text(record.name), str(record.pid), started, "goes on" if record.kept else "ends, too")
+        out().print(table)
 
 
 @app.command("sample-data")

@@ -30,6 +30,9 @@ def test_import_contracts_are_kept() -> None:
         ("slicer_notebook.session", "vtk vtkmodules slicer trame_slicer"),
         ("slicer_notebook.widgets", "vtk vtkmodules slicer trame_slicer"),
         ("slicer_notebook.cli", "vtk vtkmodules slicer trame_slicer"),
+        ("slicer_notebook", "ipywidgets anywidget pandas matplotlib"),
+        ("slicer_notebook.host", "ipywidgets anywidget"),
+        ("slicer_notebook.host.agent", "ipywidgets anywidget"),
     ],
 )
 def test_import_leaves_foreign_modules_out(module: str, foreign: str) -> None:

@@ -31,7 +31,7 @@ def test_version_names_what_a_report_needs() -> None:
 def test_help_names_every_command() -> None:
     done = script("--help")
     assert done.returncode == 0
-    for name in ("doctor", "kernelspec", "sample-data", "version"):
+    for name in ("doctor", "kernelspec", "sample-data", "sessions", "version"):
         assert name in done.stdout
 
 
