@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import io
 import os
-import warnings
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
-from pydicom.pixels.utils import pixel_array
 
+from slicer_notebook.dicom.decode import DecodeError, decode
 from slicer_notebook.dicom.header import NotTakenError, read_header
 from slicer_notebook.dicom.reasons import Reason
 from slicer_notebook.dicom.records import Instance
@@ -122,18 +120,10 @@ def _swap_big_endian(instance: Instance, out: npt.NDArray[Any]) -> None:
 
 
 def _decode(instance: Instance, out: npt.NDArray[Any]) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            dataset = pydicom.dcmread(instance.path, force=True)
-            if "TransferSyntaxUID" not in dataset.file_meta:
-                dataset.file_meta.TransferSyntaxUID = pydicom.uid.UID(instance.TransferSyntaxUID)
-            decoded = pixel_array(dataset, raw=True)
-        except OSError:
-            raise
-        # Decoders raise whatever their C library's binding raises; all of it means the same to the reader.
-        except Exception as exc:
-            raise _refused(Reason.TRANSFER_SYNTAX, f"pixels cannot be decoded: {exc}", instance) from exc
+    try:
+        decoded = decode(instance.path, instance.TransferSyntaxUID)
+    except DecodeError as exc:
+        raise _refused(Reason.TRANSFER_SYNTAX, f"pixels cannot be decoded: {exc}", instance) from exc
     if decoded.shape != out.shape:
         raise _refused(Reason.PIXEL_FORMAT, f"pixels decoded to {decoded.shape}, not {out.shape}", instance)
     if decoded.dtype.itemsize != out.dtype.itemsize:

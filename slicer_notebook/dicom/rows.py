@@ -1,24 +1,17 @@
-"""Rows of the index made from files: in this process, and in helper processes where there are many files.
-
-The helpers are plain Python processes that are spoken to over pipes. A ``multiprocessing`` pool would fork a process
-that holds VTK and a Jupyter kernel's threads, or (spawned) run the user's script again.
-"""
+"""Rows of the index made from files: in this process, and in helper processes where there are many files."""
 
 from __future__ import annotations
 
-import os
 import queue
-import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 import msgspec
 
 from slicer_notebook.dicom.header import NotTakenError, read_header
+from slicer_notebook.dicom.processes import HelperProcess, can_start, cores, receive, send, serving_pipes
 from slicer_notebook.dicom.walk import Found
 
 __all__ = ["FileRow", "read_row", "read_rows", "serve"]
@@ -29,8 +22,6 @@ CHUNK: Final = 64
 PARALLEL_FROM: Final = 2000
 #: More helpers than this wait for the process that writes the index.
 MAX_HELPERS: Final = 7
-#: Bytes of a message's length, little endian.
-_PREFIX: Final = 4
 
 
 class FileRow(msgspec.Struct, array_like=True):
@@ -123,15 +114,9 @@ def _wait(helpers: list[_Helper], poll: Callable[[], None]) -> list[FileRow] | N
 
 
 def _helpers(count: int, chunks: deque[list[Found]]) -> list[_Helper]:
-    if count < PARALLEL_FROM or not _is_python(sys.executable):
+    if count < PARALLEL_FROM or not can_start():
         return []
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return [_Helper(chunks) for _ in range(min(cores - 1, MAX_HELPERS))]
-
-
-def _is_python(executable: str) -> bool:
-    """Whether this is an interpreter: in a program with Python inside, ``sys.executable`` may be that program."""
-    return "python" in Path(executable or "").name.lower()
+    return [_Helper(chunks) for _ in range(min(cores() - 1, MAX_HELPERS))]
 
 
 class _Helper:
@@ -141,32 +126,19 @@ class _Helper:
         self.chunks = chunks
         self.results: queue.SimpleQueue[list[FileRow]] = queue.SimpleQueue()
         self.closing = False
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-c", "from slicer_notebook.dicom.rows import serve; serve()"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-            # An interrupt at the terminal is this process's to handle; the helper ends when its pipe does.
-            start_new_session=True,
-        )
+        self.process = HelperProcess("slicer_notebook.dicom.rows:serve")
         self.thread = threading.Thread(target=self._feed, name="dicom-index", daemon=True)
         self.thread.start()
 
     def _feed(self) -> None:
-        sink, source = self.process.stdin, self.process.stdout
-        if sink is None or source is None:
-            return
         while not self.closing:
             try:
                 chunk = self.chunks.popleft()
             except IndexError:
                 return
             try:
-                _send(sink, _encode(chunk))
-                self.results.put(_decode_rows(_receive(source)))
-            except (OSError, EOFError, ValueError, msgspec.MsgspecError):
+                self.results.put(_decode_rows(self.process.ask(_encode(chunk))))
+            except (EOFError, msgspec.MsgspecError):
                 # The helper died or was closed: what it had is read by another.
                 self.chunks.append(chunk)
                 return
@@ -176,37 +148,15 @@ class _Helper:
         self.closing = True
         self.process.kill()
         self.thread.join()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                try:
-                    pipe.close()
-                except BrokenPipeError:
-                    continue
-        self.process.wait()
-
-
-def _send(sink: IO[bytes], message: bytes) -> None:
-    sink.write(len(message).to_bytes(_PREFIX, "little") + message)
-    sink.flush()
-
-
-def _receive(source: IO[bytes]) -> bytes:
-    prefix = source.read(_PREFIX)
-    size = int.from_bytes(prefix, "little")
-    message = source.read(size) if len(prefix) == _PREFIX else b""
-    if len(prefix) < _PREFIX or len(message) < size:
-        raise EOFError
-    return message
+        self.process.close()
 
 
 def serve() -> None:
     """What a helper process does: read the files that it is told of until its input ends."""
-    source, sink = sys.stdin.buffer, sys.stdout.buffer
-    # Nothing that a library prints may come between the messages.
-    sys.stdout = sys.stderr
+    source, sink = serving_pipes()
     while True:
         try:
-            files = _decode_found(_receive(source))
+            files = _decode_found(receive(source))
         except EOFError:
             return
-        _send(sink, _encode([read_row(file) for file in files]))
+        send(sink, _encode([read_row(file) for file in files]))

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import io
-import warnings
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import pydicom
 from PIL import Image, ImageDraw, ImageFont
-from pydicom.pixels.processing import apply_color_lut
-from pydicom.pixels.utils import pixel_array
 
+from slicer_notebook.dicom.decode import DecodeError, decode
+from slicer_notebook.dicom.header import NotTakenError, read_header
 from slicer_notebook.dicom.load import VolumeData, read
 from slicer_notebook.dicom.plan import SeriesPlan, VolumePlan
 from slicer_notebook.dicom.reasons import Reason
+from slicer_notebook.dicom.records import Instance
 from slicer_notebook.errors import ArgumentError, FileFormatError, SeriesRefusedError
 
 __all__ = ["thumbnail"]
@@ -107,27 +106,31 @@ def _windowed(values: Pixels, window_level: tuple[float, float] | None, inverted
 
 
 def _decoded(path: str) -> tuple[Pixels, tuple[float, float]] | None:
-    """The middle frame of a file that is no slice; None when pydicom cannot show it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            dataset = pydicom.dcmread(path, force=True)
-            frames = int(dataset.get("NumberOfFrames") or 1)
-            pixels = pixel_array(dataset, index=frames // 2)
-            if dataset.get("PhotometricInterpretation") == "PALETTE COLOR":
-                pixels = apply_color_lut(pixels, dataset)
-        # Whatever is wrong with the pixels, there is a card to show in their place.
-        except Exception:  # noqa: BLE001
-            return None
-    inverted = dataset.get("PhotometricInterpretation") == "MONOCHROME1"
+    """The middle frame of a file that is no slice; None when it cannot be shown."""
+    try:
+        instance = read_header(path)
+        frame = (instance.NumberOfFrames or 1) // 2
+        pixels = decode(path, instance.TransferSyntaxUID, frame=frame, raw=False)
+    except (NotTakenError, DecodeError, OSError):
+        return None
     if pixels.ndim == 3:
         if pixels.dtype != np.uint8:
             pixels = (pixels >> (8 * pixels.dtype.itemsize - 8)).astype(np.uint8)
         shown = pixels[..., :3]
     else:
         values = pixels.astype(np.float32)
-        shown = _windowed(values, None, inverted, values)
-    return np.ascontiguousarray(shown), (float(shown.shape[0]), float(shown.shape[1]))
+        shown = _windowed(values, None, instance.PhotometricInterpretation == "MONOCHROME1", values)
+    return np.ascontiguousarray(shown), _extent(instance, shown)
+
+
+def _extent(instance: Instance, shown: Pixels) -> tuple[float, float]:
+    """Height and width that the pixels stand for: millimetres, or pixels of the aspect that the header gives."""
+    down, across = 1.0, 1.0
+    for spacing in (instance.PixelSpacing, instance.ImagerPixelSpacing, instance.PixelAspectRatio):
+        if spacing is not None and len(spacing) == 2 and min(spacing) > 0:
+            down, across = spacing
+            break
+    return shown.shape[0] * down, shown.shape[1] * across
 
 
 def _card(plan: SeriesPlan, size: int) -> Image.Image:

@@ -27,7 +27,7 @@ def helpers(monkeypatch):
     """Two helper processes for any number of files; those that were started."""
     monkeypatch.setattr(rows_module, "PARALLEL_FROM", 0)
     monkeypatch.setattr(rows_module, "CHUNK", 2)
-    monkeypatch.setattr(rows_module.os, "sched_getaffinity", lambda pid: {0, 1, 2})
+    monkeypatch.setattr(rows_module, "cores", lambda: 3)
     started = []
     make = rows_module._Helper
 
@@ -50,7 +50,7 @@ def expected(files):
 def test_the_same_as_without(files, helpers):
     assert collected(files) == expected(files)
     assert len(helpers) == 2
-    assert all(helper.process.poll() is not None for helper in helpers)
+    assert all(not helper.process.alive for helper in helpers)
 
 
 def test_helpers_do_work(files, helpers, monkeypatch):
@@ -61,7 +61,7 @@ def test_helpers_do_work(files, helpers, monkeypatch):
 
     wait = rows_module._next_rows
     monkeypatch.setattr(rows_module, "_next_rows", patient)
-    monkeypatch.setattr(rows_module.os, "sched_getaffinity", lambda pid: {0, 1})
+    monkeypatch.setattr(rows_module, "cores", lambda: 2)
     assert collected(files) == expected(files)
 
 
@@ -102,7 +102,7 @@ def test_cancelling_ends_the_helpers(files, helpers):
 
     with pytest.raises(JobCancelledError):
         collected(files, poll)
-    assert all(helper.process.poll() is not None for helper in helpers)
+    assert all(not helper.process.alive for helper in helpers)
 
 
 def test_few_files_start_no_helper(files, monkeypatch):
