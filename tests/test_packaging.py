@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+import slicer_notebook
 from tools import licences
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,6 +60,10 @@ def test_environment_yml_matches_pyproject() -> None:
     listed = [Requirement(row) for row in by_pip if row != "-e ."]
     assert as_texts(listed) == as_texts(requirements("headless", "lab"))
     assert len(listed) == len(as_texts(listed))
+
+
+def test_version_is_one() -> None:
+    assert slicer_notebook.__version__ == PROJECT["version"] == distribution("slicer-notebook").version
 
 
 @pytest.mark.parametrize(
