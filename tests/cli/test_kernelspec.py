@@ -7,9 +7,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import start_new_kernel
 
 from slicer_notebook import kernelspec
 from slicer_notebook.errors import InputError
@@ -77,3 +79,26 @@ def test_nothing_to_remove_is_told_without_a_traceback(tmp_path: Path, monkeypat
     monkeypatch.setattr(kernelspec, "KernelSpecManager", lambda: empty)
     with pytest.raises(InputError, match="knows no kernel slicer-headless"):
         kernelspec.remove()
+
+
+def test_the_kernel_that_is_installed_runs_slicer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernelspec.install(prefix=str(tmp_path))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share" / "jupyter"))
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
+    manager, client = start_new_kernel(kernel_name="slicer-headless", startup_timeout=60)
+    try:
+        assert manager.kernel_spec is not None
+        assert Path(manager.kernel_spec.resource_dir).is_relative_to(tmp_path)
+        printed: list[str] = []
+
+        def output(message: dict[str, Any]) -> None:
+            printed.append(message["content"].get("text", ""))
+
+        code = "import slicer; print(slicer.mrmlScene.GetNodeByID('vtkMRMLSliceNodeRed').GetName())"
+        reply = client.execute_interactive(code, timeout=60, output_hook=output)
+        assert reply["content"]["status"] == "ok", reply["content"]
+        assert "Red" in "".join(printed)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
