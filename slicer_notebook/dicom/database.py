@@ -80,7 +80,9 @@ class Database:
         self._open: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            # The index names patients: what is made here is for this user alone.
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         except OSError as exc:
             raise _unusable(path, exc.strerror or str(exc)) from exc
         self._prepare()

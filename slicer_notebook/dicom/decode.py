@@ -29,8 +29,11 @@ __all__ = ["DecodeError", "decode"]
 
 #: Decoded by pydicom itself, in Python: what it stumbles on is an exception.
 _HARMLESS: Final = NATIVE | {"1.2.840.10008.1.2.5"}
-#: Seconds for one frame; the largest mammograms take a few.
-_DEADLINE: Final = 120.0
+#: Seconds for a frame, and for each megabyte of its file besides; a slice takes some 30 ms, a large mammogram a few
+#: seconds. Damaged JPEG 2000 can keep its decoder busy for ever.
+_DEADLINE: Final = 10.0
+_DEADLINE_PER_MB: Final = 2.0
+_LONGEST_DEADLINE: Final = 120.0
 _SERVE: Final = "slicer_notebook.dicom.decode:serve"
 
 
@@ -68,15 +71,15 @@ def decode(path: str, transfer_syntax: str, *, frame: int | None = None, raw: bo
         [frames,] rows, columns[, samples].
 
     Raises:
-        DecodeError: the decoder failed, crashed, or took longer than two minutes.
+        DecodeError: the decoder failed, crashed, or took too long.
         OSError: the file cannot be read.
     """
     request = _Request(path, transfer_syntax, frame, raw)
     # A file that is not there is an OSError here, not the decoder's failure.
-    os.stat(path)
+    size = os.stat(path).st_size
     if transfer_syntax in _HARMLESS or not can_start():
         return _decode_here(request)
-    answer = _POOL.ask(request)
+    answer = _POOL.ask(request, min(_DEADLINE + _DEADLINE_PER_MB * size / 1e6, _LONGEST_DEADLINE))
     if answer.error is not None:
         raise DecodeError(answer.error)
     return np.frombuffer(answer.pixels, np.dtype(answer.dtype)).reshape(answer.shape)
@@ -110,8 +113,8 @@ class _Pool:
         self._started = 0
         self._owner = os.getpid()
 
-    def ask(self, request: _Request) -> _Answer:
-        """Have a helper answer; a helper that does not survive it is an answer as well."""
+    def ask(self, request: _Request, deadline: float) -> _Answer:
+        """Have a helper answer within ``deadline`` seconds; a helper that does not survive it is an answer as well."""
         helper = self._take()
         slow = threading.Event()
 
@@ -119,13 +122,13 @@ class _Pool:
             slow.set()
             helper.kill()
 
-        timer = threading.Timer(_DEADLINE, end)
+        timer = threading.Timer(deadline, end)
         timer.daemon = True
         timer.start()
         try:
             answer = _decode_answer(helper.ask(_encode(request)))
         except EOFError:
-            reason = f"took longer than {_DEADLINE:.0f} s" if slow.is_set() else "crashed"
+            reason = f"took longer than {deadline:.0f} s" if slow.is_set() else "crashed"
             answer = _Answer(error=f"the decoder {reason} on these pixels")
         finally:
             timer.cancel()
@@ -138,8 +141,12 @@ class _Pool:
                 self._idle, self._started, self._owner = [], 0, os.getpid()
             while not self._idle and self._started >= cores():
                 self._condition.wait()
-            if self._idle:
-                return self._idle.pop()
+            while self._idle:
+                helper = self._idle.pop()
+                if helper.alive:
+                    return helper
+                helper.close()
+                self._started -= 1
             self._started += 1
         return HelperProcess(_SERVE)
 

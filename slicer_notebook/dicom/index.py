@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from slicer_notebook.dicom.database import Database, decode_instance, decode_ser
 from slicer_notebook.dicom.query import series_where, studies_where
 from slicer_notebook.dicom.records import IndexSummary, Instance, Series, Skipped, Study
 from slicer_notebook.dicom.rows import FileRow, read_rows
-from slicer_notebook.dicom.walk import Found, walk
+from slicer_notebook.dicom.walk import Found, found_file, walk
 from slicer_notebook.errors import (
     ArgumentError,
     EmptyFolderError,
@@ -78,7 +77,7 @@ class Index:
             cancelled: polled for every file.
 
         Raises:
-            ArgumentError: no path was given.
+            ArgumentError: no path was given, or one whose name is not UTF-8 text.
             PathNotFoundError: a path does not exist.
             EmptyFolderError: the folders hold no DICOM at all.
             NotDicomError: the only path given is a file, and not DICOM.
@@ -98,6 +97,8 @@ class Index:
         summary.removed = len(gone)
         if gone:
             self._database.write([], gone)
+        if progress is not None:
+            progress(len(found) - len(new), len(found), f"{len(new)} of {len(found)} files are new or changed")
         self._read(new, len(found), progress, cancelled)
         self._count(roots, summary)
         summary.seconds = time.monotonic() - started
@@ -158,13 +159,21 @@ class Index:
                 found.update(uid for (uid,) in self._database.rows(query, parameters))
         summary.studies, summary.series, summary.instances = map(len, uids)
 
-    def remove(self, *paths: str | Path) -> int:
-        """Forget files and folders (the files themselves stay). Gives how many files were forgotten."""
-        gone: list[str] = []
-        for given in paths:
-            sql, parameters = _below(os.path.abspath(os.path.expanduser(given)))
-            gone += [path for (path,) in self._database.rows(f"SELECT path FROM files WHERE {sql}", parameters)]
-        self._database.write([], gone)
+    def remove(self, *paths: str | Path, study: str | None = None, series: str | None = None) -> int:
+        """Forget files and folders, a study or a series, by UID. The files themselves stay where they are.
+
+        Returns:
+            How many files were forgotten.
+        """
+        conditions = [_below(os.path.abspath(os.path.expanduser(given))) for given in paths]
+        if study is not None:
+            conditions.append(("study_uid = ?", [study]))
+        if series is not None:
+            conditions.append(("series_uid = ?", [series]))
+        gone: set[str] = set()
+        for sql, parameters in conditions:
+            gone.update(path for (path,) in self._database.rows(f"SELECT path FROM files WHERE {sql}", parameters))
+        self._database.write([], sorted(gone))
         return len(gone)
 
     # -- asking ----------------------------------------------------------------------------------------------------
@@ -221,14 +230,23 @@ class Index:
                     raise _no_uid("study", uid)
         return [decode_series(blob) for (blob,) in rows]
 
-    def instances(self, series_uid: str | Series) -> list[Instance]:
+    def instances(self, series_uid: str | Series, *, study: str | None = None) -> list[Instance]:
         """The instances of a series, one for each SOP Instance UID, by instance number (for reading, not for geometry).
+
+        Args:
+            series_uid: a `Series` or its UID.
+            study: of this study only; needed where two studies share a series UID, which they should not.
 
         Raises:
             UidNotFoundError: no such series.
         """
-        uid = series_uid.SeriesInstanceUID if isinstance(series_uid, Series) else series_uid
-        rows = self._database.rows("SELECT record FROM files WHERE series_uid = ? ORDER BY path", [uid])
+        uid = series_uid
+        if isinstance(series_uid, Series):
+            uid, study = series_uid.SeriesInstanceUID, series_uid.StudyInstanceUID
+        rows = self._database.rows(
+            "SELECT record FROM files WHERE series_uid = ? AND (study_uid = ? OR ? IS NULL) ORDER BY path",
+            [uid, study, study],
+        )
         if not rows:
             raise _no_uid("series", str(uid))
         found = merge_copies(decode_instance(blob) for (blob,) in rows)
@@ -246,6 +264,10 @@ def _roots(paths: tuple[str | Path, ...]) -> list[str]:
     roots = []
     for given in paths:
         path = os.path.abspath(os.path.expanduser(given))
+        if not _is_text(path):
+            raise ArgumentError(
+                f"The name {path!a} is not UTF-8 text.", hint="Rename the file or folder, then index it."
+            )
         if not os.path.exists(path):
             raise PathNotFoundError(
                 f"There is no file or folder {path!r}.",
@@ -256,13 +278,20 @@ def _roots(paths: tuple[str | Path, ...]) -> list[str]:
     return list(dict.fromkeys(roots))
 
 
+def _is_text(path: str) -> bool:
+    """Whether SQLite can hold the path: names of other encodings carry lone surrogates."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _files(root: str, on_error: Callable[[str, OSError], None]) -> Iterator[Found]:
     if os.path.isdir(root):
         yield from walk(root, on_error)
         return
-    status = os.stat(root)
-    problem = None if stat.S_ISREG(status.st_mode) else "not a regular file"
-    yield Found(root, status.st_size, status.st_mtime_ns, problem)
+    yield found_file(root, os.stat(root))
 
 
 def _below(root: str) -> tuple[str, list[str]]:

@@ -41,6 +41,8 @@ __all__ = ["Reason", "Refusal", "SeriesPlan", "VolumePlan", "plan"]
 #: Direction cosines and pixel spacings that differ by less are the same (they are decimal strings, rounded).
 ORIENTATION_TOLERANCE: Final = 1e-4
 SPACING_TOLERANCE: Final = 1e-5
+#: Slices whose normals differ by less than this (degrees) were probably meant to be parallel.
+NEARLY_PARALLEL: Final = 1.0
 #: Gaps within this part of a whole multiple of the median gap mean that slices are missing.
 MISSING_TOLERANCE: Final = 0.1
 #: A tilt below this (degrees) is rounding of the positions, not a gantry.
@@ -188,7 +190,9 @@ def _plan_series(instances: list[Instance], result: SeriesPlan) -> None:
         else:
             placed.append((instance, axes))
     before = len(result.volumes)
-    for group in _geometry_groups(placed):
+    groups = _geometry_groups(placed)
+    result.warnings.extend(_nearly_parallel(groups))
+    for group in groups:
         _plan_group(group, result)
     _plan_unplaced(unplaced, result)
     _name_volumes(result.volumes[before:])
@@ -231,6 +235,16 @@ def _geometry_groups(placed: list[tuple[Instance, Axes]]) -> list[_Group]:
         else:
             groups.append(_Group(axes, cosines, spacing, key, [instance]))
     return groups
+
+
+def _nearly_parallel(groups: list[_Group]) -> list[str]:
+    """A warning where slices of one stack may have come apart by orientations that hardly differ."""
+    for number, group in enumerate(groups):
+        for other in groups[:number]:
+            same_size = group.key == other.key and _same_spacing(group.spacing, other.spacing)
+            if same_size and float(group.axes.normal @ other.axes.normal) > np.cos(np.radians(NEARLY_PARALLEL)):
+                return [f"Orientations that differ by less than {NEARLY_PARALLEL:g} degree are volumes of their own."]
+    return []
 
 
 def _same_spacing(first: list[float] | None, second: list[float] | None) -> bool:

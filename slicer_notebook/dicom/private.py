@@ -83,7 +83,8 @@ def _mosaic(private: _Private, values: dict[str, Any]) -> str | None:
     images = _number(private.get(0x0019, "SIEMENS MR HEADER", 0x0A), "H", private.order)
     if "MOSAIC" in image_type or (images is not None and images > 1):
         return "siemens"
-    if "VFRAME" in image_type or private.get(0x0065, "IMAGE PRIVATE HEADER", 0x50):
+    tiles = _number(private.get(0x0065, "IMAGE PRIVATE HEADER", 0x50), None, private.order)
+    if "VFRAME" in image_type or (tiles is not None and tiles > 1):
         return "uih"
     return None
 

@@ -186,8 +186,10 @@ def _image_refusal(instance: Instance) -> tuple[Reason, str] | None:
         found = Reason.MOSAIC, f"{maker}: many slices are tiled in one image, and are not slices to be stacked"
     elif photometric == "PALETTE COLOR":
         found = Reason.PALETTE_COLOUR, "palette colour image"
-    elif (instance.SamplesPerPixel or 1) > 1 or photometric not in _GREY:
-        found = Reason.COLOUR, f"colour image ({photometric or 'no photometric interpretation'})"
+    elif (instance.SamplesPerPixel or 1) > 1 or (photometric and photometric not in _GREY):
+        found = Reason.COLOUR, f"colour image ({photometric})"
+    elif not photometric:
+        found = Reason.PIXEL_FORMAT, "no PhotometricInterpretation: what the pixels mean is not known"
     return found
 
 

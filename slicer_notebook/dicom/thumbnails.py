@@ -39,7 +39,7 @@ Pixels = npt.NDArray[Any]
 
 
 def thumbnail(plan: SeriesPlan, size: int = 128) -> bytes:
-    """PNG of the middle slice of a series' first volume, fitted in ``size`` x ``size`` pixels, its aspect right.
+    """PNG of the middle slice of a series' largest volume, fitted in ``size`` x ``size`` pixels, its aspect right.
 
     A series that is refused as a volume shows its middle file or frame where it has pixels, else a card that names
     what it is. Grey, 8 bits; colour where the images are.
@@ -64,7 +64,8 @@ def thumbnail(plan: SeriesPlan, size: int = 128) -> bytes:
 def _picture(plan: SeriesPlan) -> tuple[Pixels, tuple[float, float]] | None:
     """Pixels (uint8, [rows, columns] or [rows, columns, 3]) and the extent they stand for (height, width)."""
     if plan.volumes:
-        volume = plan.volumes[0]
+        # The largest: not the localizer beside it.
+        volume = max(plan.volumes, key=lambda planned: planned.shape[0])
         k = len(volume.instances) // 2
         one = msgspec.structs.replace(volume, instances=[volume.instances[k]], shape=(1, *volume.shape[1:]))
         data = read(one)

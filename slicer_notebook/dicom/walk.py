@@ -7,7 +7,7 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-__all__ = ["Found", "walk"]
+__all__ = ["Found", "found_file", "walk"]
 
 
 class Found(NamedTuple):
@@ -47,12 +47,19 @@ def walk(root: str, on_error: Callable[[str, OSError], None]) -> Iterator[Found]
                 if entry.is_dir():
                     folders.append(entry.path)
                     continue
-                yield _found(entry.path, entry.stat())
+                yield found_file(entry.path, entry.stat())
             except OSError as exc:
                 yield Found(entry.path, -1, -1, f"not readable: {exc.strerror or exc}")
         stack.extend(reversed(folders))
 
 
-def _found(path: str, status: os.stat_result) -> Found:
+def found_file(path: str, status: os.stat_result) -> Found:
+    """A file as the walk gives it."""
     problem = None if stat.S_ISREG(status.st_mode) else "not a regular file"
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        # Python keeps such bytes as lone surrogates, which neither SQLite nor a message takes.
+        problem = "its name is not UTF-8 text: rename it"
+        path = path.encode("utf-8", "backslashreplace").decode("utf-8")
     return Found(path, status.st_size, status.st_mtime_ns, problem)

@@ -158,6 +158,37 @@ def test_skipped_files_say_why(index, studies):
     assert [skipped.reason for skipped in index.add(studies).skipped] == [s.reason for s in summary.skipped]
 
 
+def test_a_name_that_is_not_utf_8(index, studies):
+    odd = os.fsencode(studies / "b") + b"/m\xfcller.dcm"
+    shutil.copy(next(iter((studies / "b").iterdir())), odd)
+    summary = index.add(studies)
+    assert [skipped.reason for skipped in summary.skipped] == ["its name is not UTF-8 text: rename it"]
+    assert summary.skipped[0].path.endswith("m\\udcfcller.dcm")
+    assert summary.instances == 10
+
+
+def test_a_single_file_whose_name_is_not_utf_8(index, studies):
+    odd = os.fsencode(studies / "b") + b"/m\xfcller.dcm"
+    shutil.copy(next(iter((studies / "b").iterdir())), odd)
+    with pytest.raises(ArgumentError, match="UTF-8"):
+        index.add(os.fsdecode(odd))
+
+
+def test_only_this_user_may_read_the_index(index):
+    assert index.path.stat().st_mode & 0o077 == 0
+    assert index.path.parent.stat().st_mode & 0o077 == 0
+
+
+def test_forgetting_by_uid(index, studies):
+    index.add(studies)
+    assert index.remove(series="1.1.2") == 3
+    assert [series.SeriesInstanceUID for series in index.series("1.1")] == ["1.1.1"]
+    assert index.remove(study="1.2") == 2
+    assert [study.StudyInstanceUID for study in index.studies()] == ["1.1"]
+    assert index.remove(study="9.9") == 0
+    assert index.add(studies).added == 5
+
+
 def test_links_in_circles(index, studies):
     (studies / "a" / "up").symlink_to(studies)
     assert index.add(studies).instances == 10
@@ -284,6 +315,8 @@ def test_one_series_uid_in_two_studies_is_two_series(index, tmp_path):
     assert len(index.series("1.2")) == 1
     found = plan(index.instances("1.2.3.4.5"))
     assert sorted(volume.shape[0] for volume in found.volumes) == [2, 5]
+    assert [len(index.instances(series)) for series in index.series()] == [5, 2]
+    assert len(index.instances("1.2.3.4.5", study="1.2")) == 2
 
 
 def test_default_place(monkeypatch, tmp_path):
@@ -393,7 +426,7 @@ def test_kill_minus_9_leaves_a_whole_index(tmp_path, monkeypatch):
     assert process.stdout.readline() == "ready\n"
     process.stdin.write("\n")
     process.stdin.flush()
-    assert int(process.stdout.readline()) == BATCH
+    assert [int(process.stdout.readline()) for _ in range(2)] == [0, BATCH]
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
     index = Index(path)

@@ -145,6 +145,34 @@ def test_two_orientations_become_two_volumes(tmp_path):
         assert_phantom(data.array, data.affine)
 
 
+def test_orientations_that_hardly_differ_are_said(tmp_path):
+    files = write_series(tmp_path / "a", cosines=AXIAL)
+    files += write_series(tmp_path / "b", cosines=oblique((0.5, 0, 0)))
+    found = plan(files)
+    assert [volume.shape[0] for volume in found.volumes] == [5, 5]
+    assert any("differ by less than 1 degree" in warning for warning in found.warnings)
+
+
+def test_cosines_of_few_digits_are_one_orientation(tmp_path):
+    cosines = oblique((12, -33, 71))
+    files = write_series(
+        tmp_path, cosines=cosines,
+        each=lambda k: {"ImageOrientationPatient": [round(c, 6 + k) for c in cosines]},
+    )  # fmt: skip
+    assert only_volume(plan(files)).shape[0] == 5
+
+
+def test_a_uih_image_that_is_no_grid(tmp_path):
+    """The attribute that counts the images of a grid is there, and says one."""
+    item = dataset(MR, ImagePositionPatient=[0, 0, 0], ImageOrientationPatient=list(AXIAL), PixelSpacing=[1, 1])
+    item.add_new((0x0065, 0x0010), "LO", "Image Private Header")
+    item.add_new((0x0065, 0x1050), "DS", "1")
+    assert only_volume(plan([save(item, tmp_path / "a.dcm", np.zeros((3, 4), np.int16))])).shape == (1, 3, 4)
+    item.add_new((0x0065, 0x1050), "DS", "20")
+    refusal = only_refusal(plan([save(item, tmp_path / "a.dcm", np.zeros((3, 4), np.int16))]))
+    assert refusal.reason is Reason.MOSAIC
+
+
 def test_sizes_and_spacings_go_apart(tmp_path):
     groups = [
         write_series(tmp_path / "a"),
@@ -163,7 +191,7 @@ def test_a_localizer_goes_apart(tmp_path):
         tmp_path / "b", shape=(1, 7, 6), first=(-20, 10, 100), ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]
     )
     found = plan(slices + scout)
-    assert [(volume.shape[0], "localizer" in volume.name) for volume in found.volumes] == [(5, False), (1, True)]
+    assert {(volume.shape[0], "localizer" in volume.name) for volume in found.volumes} == {(5, False), (1, True)}
 
 
 def test_a_derived_picture_beside_the_slices_goes_apart(tmp_path):
@@ -227,6 +255,7 @@ def test_radiographs_of_one_series_are_a_volume_each(tmp_path):
         ({"PixelSpacing": None}, CR, Reason.NO_SPACING),
         ({"PixelSpacing": None}, MR, Reason.NO_POSITION),
         ({"PixelSpacing": [1, 1]}, MR, Reason.NO_POSITION),
+        ({"PhotometricInterpretation": None}, MR, Reason.PIXEL_FORMAT),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, SECONDARY_CAPTURE, Reason.PALETTE_COLOUR),
         ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, SECONDARY_CAPTURE, Reason.COLOUR),
         ({"NumberOfFrames": 4}, SECONDARY_CAPTURE, Reason.MULTIFRAME),

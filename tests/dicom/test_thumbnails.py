@@ -74,6 +74,20 @@ def test_the_middle_slice(tmp_path):
     assert corners(picture(plan(files)))[0] == pytest.approx(127.5 + 20, abs=1)
 
 
+def test_the_largest_volume(tmp_path):
+    """Not the localizer that comes first."""
+    files = write_series(
+        tmp_path / "a", shape=(1, 20, 6), ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"], InstanceNumber=1
+    )
+    files += write_series(tmp_path / "b", shape=(5, 10, 10), pixel_spacing=(1, 1))
+    assert picture(plan(files)).size == (64, 64)
+
+
+def test_aspect_of_a_refused_series(tmp_path):
+    files = write_series(tmp_path, offsets=(0, 4, 12), shape=(3, 8, 8), pixel_spacing=(4, 2))
+    assert picture(plan(files)).size == (32, 64)
+
+
 def test_colour_that_is_refused_as_a_volume_is_shown(tmp_path):
     pixels = np.zeros((8, 8, 3), np.uint8)
     pixels[..., 0] = 255
