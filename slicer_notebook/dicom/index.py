@@ -193,7 +193,7 @@ class Index:
         """
         where, parameters = studies_where(filters)
         rows = self._database.rows(
-            f"SELECT t.record FROM studies t WHERE {where} "
+            f"SELECT r.record FROM studies t JOIN study_records r ON r.id = t.id WHERE {where} "
             "ORDER BY t.PatientName, t.PatientID, t.StudyDate, t.StudyTime, t.StudyInstanceUID LIMIT ? OFFSET ?",
             [*parameters, -1 if limit is None else limit, offset],
         )

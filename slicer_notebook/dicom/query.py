@@ -132,7 +132,7 @@ def studies_where(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
     for keyword, value in filters.items():
         if keyword == _TEXT:
             for word in _words(value):
-                conditions.append("instr(t.text, ?) > 0")
+                conditions.append("t.id IN (SELECT id FROM study_texts WHERE instr(text, ?) > 0)")
                 parameters.append(word)
         elif keyword in STUDY_KEYWORDS:
             sql, values = _condition(keyword, value, f't."{keyword}"')
