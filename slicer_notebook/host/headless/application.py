@@ -30,6 +30,8 @@ class Application:
     def __init__(self, slicer: Any, messages: MessageLog) -> None:
         self.slicer = slicer
         self.messages = messages
+        #: What VTK and MRML reported while the application was made.
+        self.start_up_messages: list[tuple[str, str]] = []
         self.dirty_callbacks: list[Callable[[str], None]] = []
         self.scene = slicer.vtkMRMLScene()
         self.logic = slicer.vtkSlicerApplicationLogic()
@@ -76,6 +78,10 @@ class Application:
     def _view_dirty(self, name: str) -> None:
         for callback in self.dirty_callbacks:
             callback(name)
+
+    def process_events(self) -> None:
+        """Step the sequences that play, which a timer of the Sequences module does in Slicer."""
+        self.modules.sequences.logic().UpdateAllProxyNodes()
 
     def show_volume(self, node: Any, fit: bool = True) -> None:
         """Put ``node`` into the slice views: a label map as label layer, else as background."""

@@ -1,8 +1,8 @@
 """Slicer's default colours, from slicer-core where it has them and from files of our own where it has not.
 
-slicer-core has the colour logic but not the files of Slicer's share folder. vtkSlicerColorLogic looks for them under the
-application's home directory, so the application's home is set to this package's ``share`` folder, which holds tables of
-the same names (label maps and segmentations refer to them by node id) with colours made by `label_color`.
+slicer-core has the colour logic but not the files of Slicer's share folder. vtkSlicerColorLogic looks for them under
+the application's home directory, so that is set to this package, whose ``share`` folder holds tables of the same names
+(label maps and segmentations refer to them by node id) with colours made by `label_color`.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from slicer_notebook.errors import CommandError, FileFormatError, PathNotFoundError
+from slicer_notebook.errors import FileFormatError, PathNotFoundError
+from slicer_notebook.host.base import MrmlHost
 
 from .application import Application
 from .views import HeadlessView
@@ -16,7 +17,7 @@ from .views import HeadlessView
 __all__ = ["HeadlessHost"]
 
 
-class HeadlessHost:
+class HeadlessHost(MrmlHost):
     """What the commands need of a Slicer (the ``Host`` protocol), on slicer-core and trame-slicer."""
 
     kind = "headless"
@@ -86,8 +87,7 @@ class HeadlessHost:
         self._need_folder(path)
         if not str(path).lower().endswith((".mrb", ".mrml")):
             raise FileFormatError("A scene is saved as .mrb or .mrml.", expected=".mrb or .mrml", got=str(path))
-        if not self.application.io.save_scene(str(path), {}):
-            raise CommandError("Slicer could not write the scene.", got=str(path))
+        self.application.io.save_scene(str(path))
 
     @staticmethod
     def _need_folder(path: str) -> None:

@@ -38,6 +38,7 @@ class Layout:
         self._application_logic = application_logic
         self._on_dirty = on_dirty
         self._views: dict[str, HeadlessView] = {}
+        self._pauses = 0
         self.logic = slicer.vtkMRMLLayoutLogic()
         self.logic.SetMRMLApplicationLogic(application_logic)
         self.logic.SetMRMLScene(scene)
@@ -69,6 +70,8 @@ class Layout:
     def _make(self, node: Any) -> HeadlessView | None:
         name = node.GetSingletonTag()
         lazy = LazyRender(lambda: self._on_dirty(name))
+        for _ in range(self._pauses):
+            lazy.pause()
         if node.IsA("vtkMRMLSliceNode"):
             return HeadlessSliceView(name, NativeSliceView(node, self._scene, self._application_logic, lazy), lazy)
         if node.IsA("vtkMRMLViewNode"):
@@ -137,6 +140,18 @@ class Layout:
             got=repr(name),
             hint="set the layout, or take one of these",
         )
+
+    def pause(self) -> None:
+        """Report no view as out of date until `resume`; calls nest."""
+        self._pauses += 1
+        for view in self.all_views():
+            view.lazy.pause()
+
+    def resume(self) -> None:
+        if self._pauses:
+            self._pauses -= 1
+            for view in self.all_views():
+                view.lazy.resume()
 
     @property
     def name(self) -> str:

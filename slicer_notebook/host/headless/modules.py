@@ -6,12 +6,14 @@ scene (which registers the module's node classes) and the application logic, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
-from slicer_notebook.errors import QtRequiredError
+from slicer_notebook.errors import QtAttributeError
+
+from .qt_free import QtFree
 
 __all__ = ["MODULES", "Module", "Modules", "register_modules", "share_directory"]
 
@@ -58,34 +60,19 @@ def share_directory() -> Path:
     return Path(resources_path())
 
 
-class Module:
+class Module(QtFree):
     """A module as ``slicer.modules.<name>`` gives it: everything of ``qSlicerCoreModule`` that needs no Qt."""
 
     def __init__(self, name: str, logic: Any) -> None:
         self.name = name
         self.title = name
         self.path = ""
+        self._path = f"slicer.modules.{name.lower()}"
         self._logic = logic
 
     def logic(self) -> Any:
         """The module's logic (a vtkMRMLAbstractLogic)."""
         return self._logic
-
-    def __getattr__(self, attribute: str) -> NoReturn:
-        raise QtRequiredError(
-            f"slicer.modules.{self.name.lower()}.{attribute} needs Qt, which the headless Slicer does not have.",
-            hint=f"use slicer.modules.{self.name.lower()}.logic(), or connect to a desktop Slicer",
-            details={"requested": f"slicer.modules.{self.name.lower()}.{attribute}"},
-        )
-
-    def widgetRepresentation(self) -> NoReturn:  # noqa: N802 - Slicer's name
-        self.__getattr__("widgetRepresentation")
-
-    def createNewWidgetRepresentation(self) -> NoReturn:  # noqa: N802 - Slicer's name
-        self.__getattr__("createNewWidgetRepresentation")
-
-    def __repr__(self) -> str:
-        return f"<module {self.name} (headless)>"
 
 
 class Modules:
@@ -114,7 +101,7 @@ class Modules:
         try:
             return self._modules[name]
         except KeyError:
-            raise QtRequiredError(
+            raise QtAttributeError(
                 f"The headless Slicer has no module {name!r}: scripted, CLI and extension modules need Qt.",
                 expected=", ".join(sorted(self._modules)),
                 got=name,
@@ -125,20 +112,26 @@ class Modules:
         return sorted(self._modules)
 
 
-def register_modules(
-    slicer: Any, scene: Any, application_logic: Any, configure: Callable[[str, Any], None] | None = None
-) -> Modules:
+def _make_logic(slicer: Any, entry: _Entry, application_logic: Any) -> Any:
+    if entry.name == "Colors":
+        # The application logic has one already: label maps and models ask that one for their colours.
+        return application_logic.GetColorLogic()
+    if entry.name == "CropVolume":
+        from .crop_volume import CropVolumeLogic
+
+        return CropVolumeLogic()
+    return getattr(slicer, entry.logic)()
+
+
+def register_modules(slicer: Any, scene: Any, application_logic: Any) -> Modules:
     """Make every logic of `MODULES` for ``scene`` and register it with ``application_logic``."""
     share = share_directory()
     modules = Modules()
     for entry in MODULES:
-        # The application logic has a colour logic already: label maps and models ask that one for their colours.
-        logic = application_logic.GetColorLogic() if entry.name == "Colors" else getattr(slicer, entry.logic)()
+        logic = _make_logic(slicer, entry, application_logic)
         if hasattr(logic, "SetModuleShareDirectory"):
             # Before the scene is set: logics read their presets when they get it.
             logic.SetModuleShareDirectory((share / entry.share).as_posix())
-        if configure is not None:
-            configure(entry.name, logic)
         logic.SetMRMLApplicationLogic(application_logic)
         logic.SetMRMLScene(scene)
         application_logic.SetModuleLogic(entry.name, logic)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,11 @@ __all__ = ["start"]
 
 
 def _need_packages() -> None:
-    missing = [name for name, module in (("slicer-core", "slicer_core"), ("trame-slicer", "trame_slicer"))
-               if find_spec(module) is None]
+    missing = [
+        name
+        for name, module in (("slicer-core", "slicer_core"), ("trame-slicer", "trame_slicer"))
+        if find_spec(module) is None
+    ]
     if missing:
         raise SlicerNotInstalledError(
             f"This Python has no {' and no '.join(missing)}.",
@@ -25,21 +29,24 @@ def _need_packages() -> None:
         )
 
 
-def start() -> HeadlessHost:
-    """Make the application and dress up the ``slicer`` module. Raises `SlicerNotInstalledError`."""
+def start(capture_standard_error: bool) -> HeadlessHost:
+    """Make the application and dress up the ``slicer`` module; see `slicer_notebook.host.headless.start`."""
     _need_packages()
     backend.prepare()
     from .messages import MessageLog
 
     messages = MessageLog()
+    atexit.register(messages.close)
+    if capture_standard_error:
+        messages.capture_standard_error()
     import slicer
 
-    from .app import App
     from .application import Application
     from .host import HeadlessHost
+    from .namespace import install
 
     application = Application(slicer, messages)
-    slicer.mrmlScene = application.scene
-    slicer.modules = application.modules
-    slicer.app = App(application)
+    install(slicer, application)
+    # Making the views warns about an event that VTK 9.6 deprecates; nothing a user could act on.
+    application.start_up_messages = messages.drain()
     return HeadlessHost(application)

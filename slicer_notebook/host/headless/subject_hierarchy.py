@@ -1,8 +1,8 @@
 """Subject hierarchy items for new nodes, which Slicer's qSlicerSubjectHierarchyPluginLogic and its plugins make.
 
 A node that one of the plugins would take gets an item below the scene, owned by that plugin; segments get items below
-their segmentation. Nodes that come in a batch or an import get theirs when it ends, so that a scene's own hierarchy,
-read from its file, is kept. Names need no work: the item of a node shows the node's name.
+their segmentation. Nodes that a scene's import brings get theirs when it ends, so that the scene's own hierarchy, read
+from its file, is kept. Names need no work: the item of a node shows the node's name.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-import vtkmodules.vtkCommonCore as vtk_core
 from vtkmodules.util.misc import calldata_type
+from vtkmodules.vtkCommonCore import VTK_OBJECT, vtkIdList
 
 __all__ = ["OWNERS", "SubjectHierarchyItems"]
 
@@ -54,12 +54,12 @@ class SubjectHierarchyItems:
         scene.AddObserver(scene_class.NodeAddedEvent, self._on_added)
         scene.AddObserver(scene_class.NodeAboutToBeRemovedEvent, self._on_about_to_be_removed)
         for event in (scene_class.EndImportEvent, scene_class.EndRestoreEvent, scene_class.EndBatchProcessEvent):
-            scene.AddObserver(event, self._batch_ended)
+            scene.AddObserver(event, self._import_ended)
         scene.AddObserver(scene_class.EndCloseEvent, self._closed)
 
     @staticmethod
     def _with_node(method: Any) -> Any:
-        @calldata_type(vtk_core.VTK_OBJECT)
+        @calldata_type(VTK_OBJECT)
         def callback(_scene: Any, _event: str, node: Any) -> None:
             method(node)
 
@@ -80,7 +80,7 @@ class SubjectHierarchyItems:
 
     def _busy(self) -> bool:
         scene = self._scene
-        return bool(scene.IsImporting() or scene.IsRestoring() or scene.IsClosing() or scene.IsBatchProcessing())
+        return bool(scene.IsImporting() or scene.IsRestoring() or scene.IsClosing())
 
     def _node_added(self, node: Any) -> None:
         if not self._busy():
@@ -107,28 +107,29 @@ class SubjectHierarchyItems:
         if followed is not None:
             for tag in followed[1]:
                 followed[0].RemoveObserver(tag)
+        if self._scene.IsClosing():
+            # To ask for the hierarchy now would make a new one in a scene that is half gone.
+            return
         hierarchy = self.node
-        if hierarchy is None or hierarchy is node or self._scene.IsClosing():
+        if hierarchy is None or hierarchy is node:
             return
         item = hierarchy.GetItemByDataNode(node)
         if item != hierarchy.GetInvalidItemID():
             # The node is on its way out already, and children (a model in a segmentation's folder) stay.
             hierarchy.RemoveItem(item, False, False)
 
-    def _batch_ended(self, _scene: Any, _event: str) -> None:
-        if self._busy():
+    def _import_ended(self, _scene: Any, _event: str) -> None:
+        scene = self._scene
+        if self._busy() or scene.IsBatchProcessing():
+            # The hierarchy of a bundle can be merged only when the batch around its import ends, too.
             return
-        for index in range(self._scene.GetNumberOfNodes()):
-            node = self._scene.GetNthNode(index)
-            if node is not None and self.owner(node) is not None:
-                self.add(node)
+        # It is merged first, or nodes that have their place in it would get a second item.
+        self._slicer.vtkMRMLSubjectHierarchyNode.ResolveSubjectHierarchy(scene)
+        for index in range(scene.GetNumberOfNodes()):
+            self.add(scene.GetNthNode(index))
 
     def _closed(self, _scene: Any, _event: str) -> None:
-        # Closing removes nodes one by one without the items' knowledge; what is left shows nodes that are gone.
         self._segmentation_tags.clear()
-        if self.node is not None:
-            self.node.RemoveAllItems(True)
-        self._batch_ended(_scene, _event)
 
     # -- segments -----------------------------------------------------------------------------------------------
 
@@ -141,15 +142,19 @@ class SubjectHierarchyItems:
         def changed(_caller: Any, _event: str) -> None:
             self._update_segments(node)
 
-        events = (segmentation_class.SegmentAdded, segmentation_class.SegmentRemoved, segmentation_class.SegmentModified,
-                  segmentation_class.SegmentsOrderModified)  # fmt: skip
+        events = (
+            segmentation_class.SegmentAdded,
+            segmentation_class.SegmentRemoved,
+            segmentation_class.SegmentModified,
+            segmentation_class.SegmentsOrderModified,
+        )
         tags = [segmentation.AddObserver(event, changed) for event in events]
         self._segmentation_tags[node.GetID()] = (segmentation, tags)
         self._update_segments(node)
 
     def _segment_items(self, item: int) -> dict[str, int]:
         hierarchy = self.node
-        children = vtk_core.vtkIdList()
+        children = vtkIdList()
         hierarchy.GetItemChildren(item, children, False)
         ids: Iterable[int] = (children.GetId(index) for index in range(children.GetNumberOfIds()))
         found = {hierarchy.GetItemAttribute(each, _SEGMENT_ATTRIBUTE): each for each in ids}

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 from trame_slicer.views.render_scheduler import ScheduledRenderStrategy
 from vtkmodules.util.numpy_support import vtk_to_numpy
-from vtkmodules.vtkCommonCore import vtkUnsignedCharArray
+from vtkmodules.vtkCommonCore import vtkStringArray, vtkUnsignedCharArray
 
 from slicer_notebook.errors import ArgumentError, RenderingError
 
@@ -27,35 +27,59 @@ __all__ = ["DEFAULT_SIZE", "Headless3DView", "HeadlessSliceView", "HeadlessView"
 DEFAULT_SIZE: Final = (512, 512)
 #: Largest side of a picture in pixels: what OpenGL implementations guarantee for a texture (GL 4.1: 16384).
 MAX_SIDE: Final = 16384
+#: vtkMRMLCameraNode's directions in the order of their numbers.
+_DIRECTIONS: Final = ("Right", "Left", "Anterior", "Posterior", "Superior", "Inferior")
+#: The directions in the order of a view node's axis labels (vtkMRMLAbstractViewNode: L, R, P, A, I, S).
+_LABELLED: Final = ("Left", "Right", "Posterior", "Anterior", "Inferior", "Superior")
 
 
 class LazyRender(ScheduledRenderStrategy):
     """Renders nothing: remembers that the view's picture is out of date and reports it once per picture."""
 
+    #: Depth of `quiet` blocks; of all views, since a slice that is resized for a picture touches the other views too.
+    _quiet: ClassVar[int] = 0
+
     def __init__(self, on_dirty: Callable[[], None]) -> None:
         super().__init__()
         self._on_dirty = on_dirty
-        self._quiet = 0
+        self._paused = 0
+        self._reported = True
+        #: Whether the scene changed since the last picture.
         self.dirty = True
 
     def schedule_render(self) -> None:
-        if self._quiet or self.dirty:
+        if LazyRender._quiet:
             return
         self.dirty = True
-        self._on_dirty()
+        self._report()
+
+    def _report(self) -> None:
+        if self.dirty and not self._reported and not self._paused:
+            self._reported = True
+            self._on_dirty()
+
+    def pause(self) -> None:
+        """Report nothing until `resume`; calls nest."""
+        self._paused += 1
+
+    def resume(self) -> None:
+        self._paused = max(0, self._paused - 1)
+        self._report()
 
     def did_render(self) -> None:
-        if not self._quiet:
+        # A picture of another size counts too: whoever took it wants to hear of the next change.
+        self._reported = False
+        if not LazyRender._quiet:
             self.dirty = False
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
         """Neither report nor forget anything: what happens inside is undone before the block ends."""
-        self._quiet += 1
+        LazyRender._quiet += 1
         try:
             yield
         finally:
-            self._quiet -= 1
+            LazyRender._quiet -= 1
 
 
 def checked_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -91,6 +115,7 @@ class HeadlessView:
         self.name = name
         self._view = view
         self._renderer: Renderer | None = None
+        self._corner_annotation: Any = None
         self.lazy = lazy
         window = view.render_window()
         # 8 samples per pixel cost 122 ms instead of 27 ms for 512 x 512 with Mesa on a CPU.
@@ -134,6 +159,25 @@ class HeadlessView:
         self.renderer()
         self.render_window.Render()
         self.lazy.did_render()
+
+    @property
+    def corner_annotation(self) -> Any:
+        """The view's vtkCornerAnnotation, made when first asked for."""
+        if self._corner_annotation is None:
+            from vtkmodules.vtkRenderingAnnotation import vtkCornerAnnotation
+
+            self._corner_annotation = vtkCornerAnnotation()
+            self._view.first_renderer().AddViewProp(self._corner_annotation)
+        return self._corner_annotation
+
+    def set_background(self, color: tuple[float, float, float]) -> None:
+        """Colour the background (red, green, blue, 0 to 1)."""
+        self.node.SetBackgroundColor(*color)
+        self.node.SetBackgroundColor2(*color)
+        renderer = self._view.first_renderer()
+        renderer.SetBackground(*color)
+        renderer.SetBackground2(*color)
+        self._view.schedule_render()
 
     def image(self, size: tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
         """A picture of the view: uint8 ``[height, width, 3]`` (RGB), row 0 at the top.
@@ -217,7 +261,9 @@ class HeadlessSliceView(HeadlessView):
 
     @orientation.setter
     def orientation(self, name: str) -> None:
-        known = list(self.node.GetSliceOrientationPresetNames() or ())
+        names = vtkStringArray()
+        self.node.GetSliceOrientationPresetNames(names)
+        known = [names.GetValue(index) for index in range(names.GetNumberOfValues())]
         if name not in known:
             raise ArgumentError(
                 f"View {self.name} has no orientation {name!r}.", expected=", ".join(known), got=repr(name)
@@ -264,6 +310,23 @@ class Headless3DView(HeadlessView):
         self._view.reset_focal_point()
         self._view.reset_camera()
 
+    def rotate_to_axis(self, axis: int | str) -> None:
+        """Look along an axis: a number of vtkMRMLCameraNode's ``Direction`` or the axis' label in this view.
+
+        Raises:
+            ArgumentError: there is no such axis.
+        """
+        labels = [self.node.GetAxisLabel(index) for index in range(6)]
+        name: str | None
+        if isinstance(axis, str):
+            name = dict(zip(labels, _LABELLED, strict=True)).get(axis)
+        else:
+            name = _DIRECTIONS[axis] if 0 <= axis < len(_DIRECTIONS) else None
+        if name is None:
+            raise ArgumentError(f"There is no axis {axis!r}.", expected=f"0 to 5, or one of {labels}", got=repr(axis))
+        camera = self.camera_node
+        camera.RotateTo(getattr(camera, name))
+
     def _slices_only(self, what: str) -> ArgumentError:
         return ArgumentError(
             f"The 3-D view {self.name} has no {what}.", expected="a slice view", got=f"{self.name} (3-D)"
@@ -274,7 +337,7 @@ class Headless3DView(HeadlessView):
         raise self._slices_only("offset")
 
     @offset.setter
-    def offset(self, value: float) -> None:
+    def offset(self, _value: float) -> None:
         raise self._slices_only("offset")
 
     @property
@@ -290,5 +353,5 @@ class Headless3DView(HeadlessView):
         raise self._slices_only("orientation")
 
     @orientation.setter
-    def orientation(self, name: str) -> None:
+    def orientation(self, _name: str) -> None:
         raise self._slices_only("orientation")

@@ -1,23 +1,28 @@
 """One reader for each of Slicer's file types: extensions, and a function that loads a file into the scene.
 
-The extensions are those of the readers that Slicer registers (qSlicerVolumesReader, qSlicerModelsReader...), the
-functions call the same module logics and then do what those readers do: display nodes, window and level, slice views.
+The extensions are those of the readers that Slicer registers (qSlicerVolumesReader, qSlicerModelsReader...) as far as
+slicer-core can read them; the functions call the same module logics and then do what those readers do: display nodes,
+window and level, slice views.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
+from slicer_notebook.errors import FileFormatError
+
+from . import images
+from .storage import UNSAVEABLE, base_name, known_extension
+
 if TYPE_CHECKING:
     from slicer_notebook.host.headless.application import Application
 
-__all__ = ["READERS", "Reader", "known_extension"]
-
-#: Loads a file: (application, path, properties, user messages) -> the nodes made, the main one first.
-LoadFunction = Callable[["Application", str, Mapping[str, Any], Any], list[Any]]
+__all__ = ["READERS", "Reader", "Request"]
 
 # Options of vtkSlicerVolumesLogic::AddArchetypeVolume (vtkSlicerVolumesLogic.h, enum LoadingOptions).
 _LABEL_MAP: Final = 1
@@ -28,246 +33,300 @@ _DISCARD_ORIENTATION: Final = 16
 
 
 @dataclass(frozen=True)
+class Request:
+    """What to load: the file, the properties as ``slicer.util.load...`` takes them, where user messages go."""
+
+    application: Application
+    path: str
+    properties: dict[str, Any]
+    messages: Any
+
+    def flag(self, name: str, default: bool) -> bool:
+        return bool(self.properties.get(name, default))
+
+    def name(self, extensions: tuple[str, ...]) -> str:
+        """The property ``name``, or the file's name without folder and extension."""
+        return str(self.properties.get("name") or base_name(self.path, extensions))
+
+    def logic(self, module: str) -> Any:
+        return getattr(self.application.modules, module).logic()
+
+    def renamed(self, node: Any) -> list[Any]:
+        """``[node]``, renamed if a name was asked for; nothing if there is no node."""
+        if node is None:
+            return []
+        if self.properties.get("name"):
+            node.SetName(str(self.properties["name"]))
+        return [node]
+
+
+@dataclass(frozen=True)
 class Reader:
-    """A file type of Slicer's: its name (``filetype``), what it is, its extensions in lower case, its function."""
+    """A file type of Slicer's: its name (``filetype``), what it is, its extensions in lower case, its function.
+
+    The function returns the nodes it made, the main one first; none means that the file could not be read.
+    """
 
     file_type: str
     description: str
     extensions: tuple[str, ...]
-    load: LoadFunction
+    load: Callable[[Request], list[Any]]
 
 
-def known_extension(path: str, extensions: tuple[str, ...]) -> str:
-    """The longest of ``extensions`` that ``path`` ends with (without regard to case), or an empty string."""
-    lower = path.lower()
-    return max((each for each in extensions if lower.endswith(each)), key=len, default="")
+# -- volumes ----------------------------------------------------------------------------------------------------
 
 
-def base_name(path: str, extensions: tuple[str, ...]) -> str:
-    """The file's name without folder and known extension."""
-    name = Path(path).name
-    extension = known_extension(path, extensions)
-    return name[: -len(extension)] if extension else Path(name).stem
+def _load_volume(request: Request) -> list[Any]:
+    picture = known_extension(request.path, images.EXTENSIONS)
+    node = _volume_from_pictures(request) if picture else _volume_from_archetype(request)
+    if node is None:
+        return []
+    color = request.properties.get("colorNodeID")
+    if color and node.GetDisplayNode() is not None:
+        node.GetDisplayNode().SetAndObserveColorNodeID(str(color))
+    if request.flag("show", True):
+        request.application.show_volume(node, fit=True)
+    return [node]
 
 
-def _load_volume(application: Application, path: str, properties: Mapping[str, Any], messages: Any) -> list[Any]:
+def _volume_from_archetype(request: Request) -> Any:
     from vtkmodules.vtkCommonCore import vtkStringArray
 
-    options = 0
+    options = _AUTO_WINDOW_LEVEL if request.flag("autoWindowLevel", True) else 0
     for name, bit in (
         ("labelmap", _LABEL_MAP),
         ("center", _CENTER),
         ("singleFile", _SINGLE_FILE),
         ("discardOrientation", _DISCARD_ORIENTATION),
     ):
-        options |= bit if properties.get(name) else 0
-    options |= _AUTO_WINDOW_LEVEL if properties.get("autoWindowLevel", True) else 0
+        options |= bit if request.flag(name, False) else 0
     files = None
-    if properties.get("fileNames"):
+    if request.properties.get("fileNames"):
         files = vtkStringArray()
-        for each in properties["fileNames"]:
+        for each in request.properties["fileNames"]:
             files.InsertNextValue(str(each))
-    name = str(properties.get("name") or base_name(path, VOLUME_EXTENSIONS))
-    logic = application.modules.volumes.logic()
-    node = logic.AddArchetypeVolume(path, name, options, files)
-    if node is None:
-        return []
-    color = properties.get("colorNodeID")
-    if color and node.GetDisplayNode() is not None:
-        node.GetDisplayNode().SetAndObserveColorNodeID(str(color))
-    if properties.get("show", True):
-        application.show_volume(node, fit=True)
-    return [node]
+    return request.logic("volumes").AddArchetypeVolume(request.path, request.name(VOLUME_EXTENSIONS), options, files)
 
 
-def _load_label_volume(application: Application, path: str, properties: Mapping[str, Any], messages: Any) -> list[Any]:
-    return _load_volume(application, path, {**properties, "labelmap": True}, messages)
+def _volume_from_pictures(request: Request) -> Any:
+    """Pictures carry no position: spacing 1 mm, and the axes ITK gives them (LPS), as in Slicer."""
+    paths = [str(each) for each in request.properties.get("fileNames") or (request.path,)]
+    array = images.read(paths)
+    label_map = request.flag("labelmap", False)
+    if array.ndim == 4:
+        if label_map:
+            raise FileFormatError("A colour picture cannot be a label map.", got=Path(request.path).name)
+        node_class = "vtkMRMLVectorVolumeNode"
+    else:
+        node_class = "vtkMRMLLabelMapVolumeNode" if label_map else "vtkMRMLScalarVolumeNode"
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8)
+    slicer = request.application.slicer
+    node = slicer.util.addVolumeFromArray(
+        array, ijkToRAS=np.diag([-1.0, -1.0, 1.0, 1.0]), name=request.name(images.EXTENSIONS), nodeClassName=node_class
+    )
+    node.CreateDefaultDisplayNodes()
+    return node
 
 
-def _load_model(application: Application, path: str, properties: Mapping[str, Any], messages: Any) -> list[Any]:
-    lps = application.slicer.vtkMRMLStorageNode.CoordinateSystemLPS
-    system = properties.get("coordinateSystem", lps)
-    node = application.modules.models.logic().AddModel(path, int(system), messages)
-    if node is None:
-        return []
-    _rename(node, properties)
-    return [node]
+def _load_label_volume(request: Request) -> list[Any]:
+    request.properties["labelmap"] = True
+    return _load_volume(request)
 
 
-def _load_segmentation(application: Application, path: str, properties: Mapping[str, Any], messages: Any) -> list[Any]:
-    if known_extension(path, (".stl", ".ply", ".obj")):
-        return _load_segmentation_from_model(application, path, properties, messages)
-    name = str(properties.get("name") or base_name(path, SEGMENTATION_EXTENSIONS))
-    color = application.scene.GetNodeByID(properties["colorNodeID"]) if properties.get("colorNodeID") else None
-    node = application.modules.segmentations.logic().LoadSegmentationFromFile(
-        path, bool(properties.get("autoOpacities", True)), name, color, messages
+# -- models and segmentations -----------------------------------------------------------------------------------
+
+
+def _add_model(request: Request) -> Any:
+    """The model in the file; None if it cannot be read. Its coordinates are LPS unless file or property say RAS."""
+    system = request.properties.get(
+        "coordinateSystem", request.application.slicer.vtkMRMLStorageNode.CoordinateSystemLPS
+    )
+    model = request.logic("models").AddModel(request.path, int(system), request.messages)
+    if model is not None and model.GetMesh().GetNumberOfPoints() == 0:
+        # VTK's OBJ reader takes any text for a mesh without points.
+        _remove(request, model.GetStorageNode(), model)
+        return None
+    return model
+
+
+def _remove(request: Request, *nodes: Any) -> None:
+    for node in nodes:
+        if node is not None:
+            request.application.scene.RemoveNode(node)
+
+
+def _load_model(request: Request) -> list[Any]:
+    return request.renamed(_add_model(request))
+
+
+def _load_segmentation(request: Request) -> list[Any]:
+    if known_extension(request.path, (".stl", ".ply", ".obj", ".vtp")):
+        return _segmentation_from_model(request)
+    color_id = request.properties.get("colorNodeID")
+    node = request.logic("segmentations").LoadSegmentationFromFile(
+        request.path,
+        request.flag("autoOpacities", True),
+        request.name(SEGMENTATION_EXTENSIONS),
+        request.application.scene.GetNodeByID(str(color_id)) if color_id else None,
+        request.messages,
     )
     return [] if node is None else [node]
 
 
-def _load_segmentation_from_model(
-    application: Application, path: str, properties: Mapping[str, Any], messages: Any
-) -> list[Any]:
-    models = _load_model(application, path, {}, messages)
-    if not models:
+def _segmentation_from_model(request: Request) -> list[Any]:
+    scene = request.application.scene
+    model = _add_model(request)
+    if model is None:
         return []
-    name = str(properties.get("name") or base_name(path, SEGMENTATION_EXTENSIONS))
-    segmentation = application.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", request.name(SEGMENTATION_EXTENSIONS))
     segmentation.SetSourceRepresentationToClosedSurface()
     segmentation.CreateDefaultDisplayNodes()
-    logic = application.modules.segmentations.logic()
-    done = logic.ImportModelToSegmentationNode(models[0], segmentation)
-    application.scene.RemoveNode(models[0])
+    done = request.logic("segmentations").ImportModelToSegmentationNode(model, segmentation)
+    _remove(request, model.GetStorageNode(), model)
     if not done:
-        application.scene.RemoveNode(segmentation)
+        _remove(request, segmentation)
         return []
     return [segmentation]
 
 
-def _load_markups(application: Application, path: str, properties: Mapping[str, Any], messages: Any) -> list[Any]:
-    name = str(properties.get("name") or base_name(path, MARKUPS_EXTENSIONS))
-    ids = application.modules.markups.logic().LoadMarkups(path, name, messages)
-    nodes = [application.scene.GetNodeByID(each) for each in (ids or "").split(",") if each]
+# -- the others -------------------------------------------------------------------------------------------------
+
+
+def _load_markups(request: Request) -> list[Any]:
+    scene = request.application.scene
+    ids = request.logic("markups").LoadMarkups(request.path, request.name(MARKUPS_EXTENSIONS), request.messages)
+    nodes = [scene.GetNodeByID(each) for each in (ids or "").split(",") if each]
     return [node for node in nodes if node is not None]
 
 
-def _load_transform(application: Application, path: str, properties: Mapping[str, Any], messages: Any) -> list[Any]:
-    node = application.modules.transforms.logic().AddTransform(path, application.scene, messages)
+def _load_transform(request: Request) -> list[Any]:
+    node = request.logic("transforms").AddTransform(request.path, request.application.scene, request.messages)
+    return request.renamed(node)
+
+
+def _load_table(request: Request) -> list[Any]:
+    node = request.logic("tables").AddTable(
+        request.path,
+        request.name(TABLE_EXTENSIONS),
+        True,
+        str(request.properties.get("password", "")),
+        request.messages,
+    )
     if node is None:
         return []
-    _rename(node, properties)
+    storage = node.GetStorageNode()
+    if storage is not None and storage.IsA(UNSAVEABLE):
+        _remove(request, storage)
     return [node]
 
 
-def _load_table(application: Application, path: str, properties: Mapping[str, Any], messages: Any) -> list[Any]:
-    name = str(properties.get("name") or base_name(path, TABLE_EXTENSIONS))
-    logic = application.modules.tables.logic()
-    node = logic.AddTable(path, name, True, str(properties.get("password", "")), messages)
-    return [] if node is None else [node]
-
-
-def _load_with_storage(
-    application: Application, path: str, node_class: str, storage_class: str, name: str, messages: Any
-) -> list[Any]:
-    node = application.scene.AddNewNodeByClass(node_class, application.scene.GenerateUniqueName(name))
-    storage = application.scene.AddNewNodeByClass(storage_class)
-    storage.SetFileName(path)
+def _load_text(request: Request) -> list[Any]:
+    scene = request.application.scene
+    name = scene.GenerateUniqueName(request.name(TEXT_EXTENSIONS))
+    node = scene.AddNewNodeByClass("vtkMRMLTextNode", name)
+    storage = scene.AddNewNodeByClass("vtkMRMLTextStorageNode")
+    storage.SetFileName(request.path)
     node.SetAndObserveStorageNodeID(storage.GetID())
     if storage.ReadData(node):
         return [node]
-    if messages is not None:
-        messages.AddMessages(storage.GetUserMessages())
-    application.scene.RemoveNode(node)
-    application.scene.RemoveNode(storage)
+    request.messages.AddMessages(storage.GetUserMessages())
+    scene.RemoveNode(node)
+    scene.RemoveNode(storage)
     return []
 
 
-def _load_text(application: Application, path: str, properties: Mapping[str, Any], messages: Any) -> list[Any]:
-    name = str(properties.get("name") or base_name(path, TEXT_EXTENSIONS))
-    return _load_with_storage(application, path, "vtkMRMLTextNode", "vtkMRMLTextStorageNode", name, messages)
-
-
-def _load_color(application: Application, path: str, properties: Mapping[str, Any], messages: Any) -> list[Any]:
-    name = str(properties.get("name") or base_name(path, COLOR_EXTENSIONS))
-    node = application.modules.colors.logic().LoadColorFile(path, name, messages)
+def _load_color(request: Request) -> list[Any]:
+    node = request.logic("colors").LoadColorFile(request.path, request.name(COLOR_EXTENSIONS), request.messages)
     return [] if node is None else [node]
 
 
-def _load_volume_property(
-    application: Application, path: str, properties: Mapping[str, Any], messages: Any
-) -> list[Any]:
-    node = application.modules.volumerendering.logic().AddVolumePropertyFromFile(path)
-    if node is None:
+def _load_volume_property(request: Request) -> list[Any]:
+    return request.renamed(request.logic("volumerendering").AddVolumePropertyFromFile(request.path))
+
+
+def _load_shader_property(request: Request) -> list[Any]:
+    return request.renamed(request.logic("volumerendering").AddShaderPropertyFromFile(request.path))
+
+
+def _load_sequence(request: Request) -> list[Any]:
+    """The sequence, and a browser for it with a proxy node that shows its first item."""
+    nodes = request.renamed(request.logic("sequences").AddSequence(request.path, request.messages))
+    if not nodes:
         return []
-    _rename(node, properties)
-    return [node]
-
-
-def _load_shader_property(
-    application: Application, path: str, properties: Mapping[str, Any], messages: Any
-) -> list[Any]:
-    node = application.modules.volumerendering.logic().AddShaderPropertyFromFile(path)
-    if node is None:
-        return []
-    _rename(node, properties)
-    return [node]
-
-
-def _load_sequence(application: Application, path: str, properties: Mapping[str, Any], messages: Any) -> list[Any]:
-    node = application.modules.sequences.logic().AddSequence(path, messages)
-    if node is None:
-        return []
-    _rename(node, properties)
-    browser = application.scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", f"{node.GetName()} browser")
+    node = nodes[0]
+    scene = request.application.scene
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", f"{node.GetName()} browser")
     browser.SetAndObserveMasterSequenceNodeID(node.GetID())
-    application.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+    request.logic("sequences").UpdateProxyNodesFromSequences(browser)
     proxy = browser.GetProxyNode(node)
-    if proxy is not None:
-        if properties.get("colorNodeID") and hasattr(proxy, "GetDisplayNode") and proxy.GetDisplayNode() is not None:
-            proxy.GetDisplayNode().SetAndObserveColorNodeID(str(properties["colorNodeID"]))
-        if properties.get("show", True) and proxy.IsA("vtkMRMLVolumeNode"):
-            application.show_volume(proxy, fit=True)
-    return [node]
+    if proxy is not None and proxy.IsA("vtkMRMLVolumeNode"):
+        color = request.properties.get("colorNodeID")
+        if color and proxy.GetDisplayNode() is not None:
+            proxy.GetDisplayNode().SetAndObserveColorNodeID(str(color))
+        if request.flag("show", True):
+            request.application.show_volume(proxy, fit=True)
+    return nodes
 
 
-def _load_scene(application: Application, path: str, properties: Mapping[str, Any], messages: Any) -> list[Any]:
-    clear = bool(properties.get("clear", False))
-    scene = application.scene
-    before = {scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes())}
-    if known_extension(path, (".mrb",)):
-        done = bool(scene.ReadFromMRB(path, clear, messages))
+def _load_scene(request: Request) -> list[Any]:
+    """Nodes that the scene added. Raises `FileFormatError`: an empty list is no failure here."""
+    scene = request.application.scene
+    clear = request.flag("clear", False)
+    before = set() if clear else {scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())}
+    if known_extension(request.path, (".mrb",)):
+        done = bool(scene.ReadFromMRB(request.path, clear, request.messages))
     else:
-        scene.SetURL(path)
-        done = bool(scene.Connect(messages) if clear else scene.Import(messages))
+        scene.SetURL(request.path)
+        done = bool(scene.Connect(request.messages) if clear else scene.Import(request.messages))
     if not done:
-        raise RuntimeError(f"The scene could not be read: {path}")
+        raise FileFormatError(
+            f"Slicer could not read the scene {Path(request.path).name}.",
+            expected="a MRML scene (.mrml) or bundle (.mrb)",
+            got=request.path,
+            details={"messages": request.messages.GetAllMessagesAsString()},
+        )
     nodes = [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
-    return [node for node in nodes if node.GetID() not in before]
-
-
-def _rename(node: Any, properties: Mapping[str, Any]) -> None:
-    if properties.get("name"):
-        node.SetName(str(properties["name"]))
+    return [node for node in nodes if node not in before and node.GetSaveWithScene()]
 
 
 VOLUME_EXTENSIONS: Final = (
-    ".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd", ".hdr", ".img", ".img.gz", ".hdr.gz", ".mnc", ".vti", ".mgh",
-    ".mgz", ".mgh.gz", ".pic", ".dcm", ".ima", ".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".gipl", ".gipl.gz",
-    ".lsm", ".mrc", ".rec",
+    ".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd", ".hdr", ".img", ".img.gz", ".dcm", ".ima", *images.EXTENSIONS,
 )  # fmt: skip
 SEGMENTATION_EXTENSIONS: Final = (
-    ".seg.nrrd", ".seg.nhdr", ".seg.vtm", ".vtm", ".nrrd", ".nhdr", ".nii", ".nii.gz", ".hdr", ".mha", ".mhd",
-    ".stl", ".ply", ".obj",
+    ".seg.nrrd", ".seg.nhdr", ".seg.vtm", ".vtm", ".nrrd", ".nhdr", ".nii", ".nii.gz", ".hdr", ".stl", ".ply", ".obj",
+    ".vtp",
 )  # fmt: skip
-MODEL_EXTENSIONS: Final = (
-    ".vtk", ".vtp", ".vtu", ".stl", ".obj", ".ply", ".g", ".byu", ".ucd", ".orig", ".inflated", ".sphere", ".white",
-    ".smoothwm", ".pial",
-)  # fmt: skip
-MARKUPS_EXTENSIONS: Final = (".mrk.json", ".json", ".fcsv")
+MODEL_EXTENSIONS: Final = (".vtk", ".vtp", ".vtu", ".stl", ".obj", ".ply", ".g", ".byu", ".meta", ".ucd")
+MARKUPS_EXTENSIONS: Final = (".mrk.json", ".json", ".fcsv", ".acsv")
 TRANSFORM_EXTENSIONS: Final = (
     ".h5", ".tfm", ".mat", ".txt", ".nrrd", ".nhdr", ".mha", ".mhd", ".nii", ".nii.gz",
 )  # fmt: skip
-TABLE_EXTENSIONS: Final = (".csv", ".tsv", ".schema.csv", ".schema.tsv", ".txt", ".db", ".db3", ".sqlite", ".sqlite3")
+TABLE_EXTENSIONS: Final = (".csv", ".tsv", ".txt", ".db", ".db3", ".sqlite", ".sqlite3")
 TEXT_EXTENSIONS: Final = (".txt", ".xml", ".json")
-COLOR_EXTENSIONS: Final = (".ctbl", ".cxml", ".txt", ".csv")
+COLOR_EXTENSIONS: Final = (".ctbl", ".cxml", ".labels.csv", ".txt", ".csv")
 VOLUME_PROPERTY_EXTENSIONS: Final = (".vp", ".vp.json", ".txt")
 SHADER_EXTENSIONS: Final = (".sp",)
-SEQUENCE_EXTENSIONS: Final = (".seq.nrrd", ".seq.nhdr", ".seq.mha", ".seq.mhd", ".mrb", ".nrrd", ".mha", ".mhd")
+SEQUENCE_EXTENSIONS: Final = (
+    ".seq.nrrd", ".seq.nhdr", ".seq.mha", ".seq.mhd", ".seq.mrb", ".seq.mrml", ".mrb", ".mrml", ".nrrd", ".nhdr",
+    ".mha", ".mhd",
+)  # fmt: skip
 SCENE_EXTENSIONS: Final = (".mrb", ".mrml")
 
-#: In order of preference where an extension fits several with the same length.
+#: Where several readers take an extension of the same length, the first one here gets the file, as in Slicer; the
+#: others have to be asked for by ``filetype``. A ``.txt`` is read as text unless a type is named.
 READERS: Final = (
     Reader("SceneFile", "MRML scene", SCENE_EXTENSIONS, _load_scene),
     Reader("VolumeFile", "Volume", VOLUME_EXTENSIONS, _load_volume),
     Reader("LabelMapVolumeFile", "Label map volume", (), _load_label_volume),
-    Reader("SegmentationFile", "Segmentation", SEGMENTATION_EXTENSIONS, _load_segmentation),
     Reader("ModelFile", "Model", MODEL_EXTENSIONS, _load_model),
+    Reader("SegmentationFile", "Segmentation", SEGMENTATION_EXTENSIONS, _load_segmentation),
     Reader("MarkupsFile", "Markups", MARKUPS_EXTENSIONS, _load_markups),
+    Reader("TextFile", "Text", TEXT_EXTENSIONS, _load_text),
     Reader("TransformFile", "Transform", TRANSFORM_EXTENSIONS, _load_transform),
     Reader("TableFile", "Table", TABLE_EXTENSIONS, _load_table),
     Reader("ColorTableFile", "Color", COLOR_EXTENSIONS, _load_color),
     Reader("TransferFunctionFile", "Volume property", VOLUME_PROPERTY_EXTENSIONS, _load_volume_property),
     Reader("ShaderPropertyFile", "Shader property", SHADER_EXTENSIONS, _load_shader_property),
     Reader("SequenceFile", "Sequence", SEQUENCE_EXTENSIONS, _load_sequence),
-    Reader("TextFile", "Text", TEXT_EXTENSIONS, _load_text),
 )
