@@ -30,7 +30,9 @@
     ├── JobCancelledError          the job was cancelled
     ├── DeadlineError              a wait ran out (also a TimeoutError)
     ├── RenderingError             no picture can be made on this machine
-    └── QtRequiredError            that part of Slicer needs Qt (also an AttributeError)
+    └── QtRequiredError            that part of Slicer needs Qt
+        ├── QtAttributeError       an attribute that needs Qt was asked for (also an AttributeError)
+        └── QtImportError          a module that needs Qt was imported (also a ModuleNotFoundError)
 
 Exceptions hold data; ``__str__`` builds the text: what happened, what was expected, what came, and what to do.
 """
@@ -58,6 +60,8 @@ __all__ = [
     "NotDicomError",
     "PathNotFoundError",
     "ProtocolError",
+    "QtAttributeError",
+    "QtImportError",
     "QtRequiredError",
     "RemoteError",
     "RenderingError",
@@ -249,8 +253,16 @@ class RenderingError(SlicerNotebookError):
     """No picture can be rendered where Slicer runs."""
 
 
-class QtRequiredError(SlicerNotebookError, AttributeError):
-    """That part of Slicer needs Qt, which the headless Slicer does not have."""
+class QtRequiredError(SlicerNotebookError):
+    """That part of Slicer needs Qt, which the headless Slicer does not have. ``details["requested"]`` names it."""
+
+
+class QtAttributeError(QtRequiredError, AttributeError):
+    """An attribute that needs Qt was asked for; ``hasattr`` answers False, as where it does not exist."""
+
+
+class QtImportError(QtRequiredError, ModuleNotFoundError):
+    """A module that needs Qt was imported; ``except ImportError`` catches it, as on any Python without Qt."""
 
 
 def by_name(name: str) -> type[SlicerNotebookError]:
