@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from slicer_notebook.dicom.index import data_folder
+from slicer_notebook.dicom.folders import data_folder
 from slicer_notebook.errors import DeadlineError, FileFormatError, SlicerNotebookError
 
 __all__ = ["FILES", "fetch", "sample_folder"]

@@ -2,16 +2,32 @@
 
 `Index` finds studies and series; `plan` says what a series' files will become before a pixel is read; `read` reads a
 planned volume; `thumbnail` draws a series. Imports neither VTK nor Slicer.
+
+>>> from slicer_notebook.dicom import Index, plan, read
+>>> index = Index()
+>>> index.add("/data/scans")  # doctest: +SKIP
+>>> for series in index.series(Modality="CT"):  # doctest: +SKIP
+...     for volume in plan(index.instances(series)).volumes:
+...         data = read(volume)
 """
 
-from slicer_notebook.dicom.index import Index, data_folder
-from slicer_notebook.dicom.load import VolumeData, read
-from slicer_notebook.dicom.plan import Reason, Refusal, SeriesPlan, VolumePlan, plan
-from slicer_notebook.dicom.records import IndexSummary, Instance, Series, Skipped, Study
-from slicer_notebook.dicom.split import Dimension
-from slicer_notebook.dicom.thumbnails import thumbnail
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from slicer_notebook.dicom.folders import data_folder
+    from slicer_notebook.dicom.index import Index
+    from slicer_notebook.dicom.load import VolumeData, read
+    from slicer_notebook.dicom.planning import SeriesPlan, VolumePlan, plan
+    from slicer_notebook.dicom.reasons import MEANING, Reason, Refusal
+    from slicer_notebook.dicom.records import IndexSummary, Instance, Series, Skipped, Study
+    from slicer_notebook.dicom.split import Dimension
+    from slicer_notebook.dicom.thumbnails import thumbnail
 
 __all__ = [
+    "MEANING",
     "Dimension",
     "Index",
     "IndexSummary",
@@ -29,3 +45,38 @@ __all__ = [
     "read",
     "thumbnail",
 ]
+
+#: Public name -> module that defines it. Imported at first use: a notebook needs the records only, not pydicom. No
+#: module may have the name of something public: importing it would put the module in that thing's place.
+_EXPORTS = {
+    "Dimension": "split",
+    "Index": "index",
+    "IndexSummary": "records",
+    "Instance": "records",
+    "MEANING": "reasons",
+    "Reason": "reasons",
+    "Refusal": "reasons",
+    "Series": "records",
+    "SeriesPlan": "planning",
+    "Skipped": "records",
+    "Study": "records",
+    "VolumeData": "load",
+    "VolumePlan": "planning",
+    "data_folder": "folders",
+    "plan": "planning",
+    "read": "load",
+    "thumbnail": "thumbnails",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _EXPORTS.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

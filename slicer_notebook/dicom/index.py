@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import platformdirs
 
 from slicer_notebook.dicom.copies import merge_copies
 from slicer_notebook.dicom.database import Database, decode_instance, decode_series, decode_study
+from slicer_notebook.dicom.folders import data_folder
 from slicer_notebook.dicom.query import series_where, studies_where
 from slicer_notebook.dicom.records import IndexSummary, Instance, Series, Skipped, Study
 from slicer_notebook.dicom.rows import FileRow, read_rows
@@ -33,12 +33,6 @@ Cancelled = Callable[[], bool]
 
 #: Files in one transaction: what a kill -9 can cost, and how long another process waits at most.
 BATCH: Final = 512
-
-
-def data_folder() -> Path:
-    """Where the index and sample data live: SLICER_NOTEBOOK_DATA, or the user's data folder of this system."""
-    given = os.environ.get("SLICER_NOTEBOOK_DATA")
-    return Path(given).expanduser() if given else Path(platformdirs.user_data_dir("slicer-notebook", appauthor=False))
 
 
 class Index:

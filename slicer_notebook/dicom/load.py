@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slicer_notebook.dicom.pixels import current_instance, fix_bits, read_stored, stored_dtype
-from slicer_notebook.dicom.plan import VolumePlan
+from slicer_notebook.dicom.planning import VolumePlan
 from slicer_notebook.dicom.reasons import Reason
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.dicom.syntaxes import LOSSY
@@ -59,7 +59,7 @@ def read(plan: VolumePlan, progress: Progress | None = None, cancelled: Cancelle
     """Read a planned volume.
 
     Args:
-        plan: of `slicer_notebook.dicom.plan.plan`.
+        plan: of `slicer_notebook.dicom.plan`.
         progress: called with (slices done, slices in all, text) on the calling thread.
         cancelled: polled before every slice, on the reading threads.
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from slicer_notebook.dicom.decode import DecodeError, decode
 from slicer_notebook.dicom.header import NotTakenError, read_header
 from slicer_notebook.dicom.load import VolumeData, read
-from slicer_notebook.dicom.plan import SeriesPlan, VolumePlan
+from slicer_notebook.dicom.planning import SeriesPlan, VolumePlan
 from slicer_notebook.dicom.reasons import Reason
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.errors import ArgumentError, FileFormatError, SeriesRefusedError
