@@ -116,6 +116,7 @@ def test_rle(tmp_path):
      "MR_small_implicit.dcm", "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm", "MR_small_padded.dcm",
      "JPEG2000.dcm", "image_dfl.dcm"],
 )  # fmt: skip
+@pytest.mark.filterwarnings("ignore:The pixel data is 8320 bytes long:UserWarning")  # pydicom, of its padded file
 def test_pydicoms_own_files(name):
     """Either what pydicom decodes, rescaled, or a refusal."""
     path = get_testdata_file(name, download=False)
