@@ -243,7 +243,7 @@ def refusal_of(instance: Instance) -> tuple[Reason, str] | None:
     if reason is not None:
         return reason, f"{_what(instance)} is not an image volume"
     if instance.pixel_keyword is None:
-        if instance.Rows:
-            return Reason.NO_PIXELS, "an image header without pixel data"
+        if instance.Rows or "Image Storage" in _what(instance):
+            return Reason.NO_PIXELS, f"{_what(instance)} without pixel data"
         return Reason.NOT_AN_IMAGE, f"{_what(instance)} holds no pixels"
     return _image_refusal(instance) or _pixel_refusal(instance)

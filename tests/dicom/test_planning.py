@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from tests.dicom.make import (
     AXIAL,
     CORONAL,
     CR,
+    CT,
     DECUBITUS,
     MR,
     SAGITTAL,
@@ -313,6 +315,20 @@ def test_truncated_pixels_are_refused(tmp_path, syntax):
     assert "10 bytes" in found.refused[0].message
 
 
+@pytest.mark.parametrize(
+    ("sop_class", "attributes", "reason"),
+    [
+        (CT, {}, Reason.NO_PIXELS),
+        ("1.2.3.4.5.6", {"Rows": 4, "Columns": 4}, Reason.NO_PIXELS),
+        ("1.2.3.4.5.6", {}, Reason.NOT_AN_IMAGE),
+        ("1.2.840.10008.5.1.4.1.1.9.1.1", {}, Reason.WAVEFORM),
+    ],
+)
+def test_without_pixels(tmp_path, sop_class, attributes, reason):
+    path = save(dataset(sop_class, **attributes), tmp_path / "a.dcm")
+    assert only_refusal(plan([path])).reason is reason
+
+
 def test_an_unknown_transfer_syntax_is_refused(tmp_path):
     path = write_series(tmp_path, shape=(1, 4, 4))[0]
     known, unknown = b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.9\0"
@@ -363,3 +379,9 @@ def test_bad_input(tmp_path):
 def test_every_reason_has_a_meaning():
     assert set(MEANING) == set(Reason)
     assert all(meaning.endswith(".") for meaning in MEANING.values())
+
+
+def test_the_docs_list_every_reason():
+    text = (Path(__file__).parents[2] / "docs" / "dicom.md").read_text(encoding="utf-8")
+    for reason, meaning in MEANING.items():
+        assert f"| `{reason.value}` | {meaning} |" in text
