@@ -47,12 +47,15 @@ class Dicom:
         """
         if not folders:
             raise ArgumentError("Which folder?", expected="at least one folder or file", got="none")
-        return self._session.submit(
+        job: Job[IndexSummary] = self._session.submit(
             "dicom.index",
             paths=[self._session.path(f) for f in folders],
             database=self.database,
             convert=lambda raw: msgspec.convert(raw, IndexSummary),
         )
+        # Also after an error or a cancel: what was read until then is in the index.
+        job.add_done_callback(lambda _job: self._session._tell("indexed", {"database": self.database}))
+        return job
 
     def studies(self, **filters: Any) -> Studies:
         """Studies of the index, newest first.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import importlib
 import logging
 import threading
 import time
@@ -12,6 +13,7 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from slicer_notebook.errors import DeadlineError, JobCancelledError
+from slicer_notebook.session.output import in_notebook
 
 if TYPE_CHECKING:
     from slicer_notebook.session.output import Output
@@ -165,6 +167,10 @@ class Job(Generic[T]):
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
+        if Job.display is None and in_notebook():
+            # By name: the widgets are a floor above, and whoever has no ipywidgets does without.
+            with contextlib.suppress(ImportError):
+                importlib.import_module("slicer_notebook.widgets")
         shown = Job.display(self) if Job.display is not None else None
         if shown is None:
             print(repr(self))  # noqa: T201 - the plain display of a notebook without widgets

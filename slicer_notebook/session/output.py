@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["Output", "show"]
+__all__ = ["Output", "in_notebook", "show"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,13 @@ def show(output: Output) -> None:
         transient=content.get("transient", {}),
         update=output.kind == "update_display_data",
     )
+
+
+def in_notebook() -> bool:
+    """Whether this runs in a notebook's kernel, where rich output is shown."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and getattr(shell, "kernel", None) is not None
 
 
 def _publisher() -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from slicer_notebook.session.job import Job
+from slicer_notebook.session.output import in_notebook
 
 __all__ = ["shown"]
 
@@ -23,7 +23,7 @@ _EVERY = 0.2
 @contextmanager
 def shown(job: Job[Any]) -> Iterator[None]:
     """Show a bar while the block waits for ``job``, in a notebook; nothing elsewhere. It is gone afterwards."""
-    if not _in_notebook():
+    if not in_notebook():
         yield
         return
     from IPython.display import HTML, display
@@ -52,12 +52,6 @@ def shown(job: Job[Any]) -> Iterator[None]:
             state["ended"] = True
             if state["handle"] is not None:
                 state["handle"].update(HTML(""))
-
-
-def _in_notebook() -> bool:
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return shell is not None and getattr(shell, "kernel", None) is not None
 
 
 def _bar(job: Job[Any]) -> str:

@@ -32,7 +32,7 @@ R = TypeVar("R")
 _log = logging.getLogger("slicer_notebook")
 
 #: Kinds of events of `Session.on`.
-EVENT_KINDS = ("scene", "views", "closed", "restarted")
+EVENT_KINDS = ("scene", "views", "indexed", "closed", "restarted")
 
 
 class Subscription:
@@ -372,7 +372,8 @@ class Session:
 
         Args:
             kind: ``"scene"`` (a dict with lists of node handles: added, removed, modified), ``"views"`` (a dict with
-                names of views whose picture changed), ``"closed"`` (the reason, an error), ``"restarted"``.
+                names of views whose picture changed), ``"indexed"`` (this session's `Dicom.index` has ended),
+                ``"closed"`` (the reason, an error), ``"restarted"``.
         """
         if kind not in EVENT_KINDS:
             raise errors.ArgumentError("There is no such event.", expected=" or ".join(EVENT_KINDS), got=repr(kind))
