@@ -1,0 +1,17 @@
+"""What a person sees in the notebook: the study picker, the views' pictures, a job's progress.
+
+All are written against `Session` alone, on anywidget: their JavaScript and CSS are files of this package and need no
+JupyterLab build. What the browser shows comes from traits that only this side sets and from custom messages; what the
+person does comes as custom messages. So no trait is written by both ends, and no state waits for a kernel that is busy.
+"""
+
+from __future__ import annotations
+
+from slicer_notebook.session.job import Job
+from slicer_notebook.widgets.job_progress import JobProgress
+from slicer_notebook.widgets.study_picker import StudyPicker
+from slicer_notebook.widgets.view_thumbnails import ViewThumbnails
+
+__all__ = ["JobProgress", "StudyPicker", "ViewThumbnails"]
+
+Job.display = JobProgress

@@ -1,0 +1,27 @@
+"""The widgets' JavaScript and CSS, files of this package."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Final
+
+__all__ = ["css", "esm"]
+
+_STATIC: Final = files("slicer_notebook.widgets") / "static"
+
+
+def esm(name: str) -> str:
+    """An ES module for anywidget: what all widgets share, then ``static/NAME.js``.
+
+    One text, since the browser gets it as a blob, and a blob's relative imports lead nowhere.
+    """
+    return f"{_read('common.js')}\n{_read(f'{name}.js')}"
+
+
+def css(name: str) -> str:
+    """The style sheet: what all widgets share, then ``static/NAME.css``."""
+    return f"{_read('common.css')}\n{_read(f'{name}.css')}"
+
+
+def _read(name: str) -> str:
+    return (_STATIC / name).read_text(encoding="utf-8")

@@ -1,0 +1,154 @@
+"""What the widgets of a session have in common: its state in words, requests that do not wait, messages, a fallback."""
+
+from __future__ import annotations
+
+import html
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import anywidget
+import traitlets as t
+
+from slicer_notebook.errors import ArgumentError, SessionClosedError, SessionError, SlicerNotebookError
+from slicer_notebook.session import Job, Session
+from slicer_notebook.widgets.threads import Home
+
+__all__ = ["SessionWidget", "error_in_words", "static_note"]
+
+_log = logging.getLogger("slicer_notebook")
+
+#: Key of anywidget's MIME bundle that a live notebook shows in place of the static fallback.
+_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def error_in_words(error: BaseException) -> dict[str, str]:
+    """An error for the browser: ``message``, ``hint`` (what to do), ``kind`` (the class's name)."""
+    if isinstance(error, SlicerNotebookError):
+        message = error.message or type(error).__name__
+        if error.expected is not None and error.got is not None:
+            message += f" Expected: {error.expected}; got: {error.got}."
+        return {"message": message, "hint": error.hint or "", "kind": type(error).__name__}
+    return {"message": str(error) or type(error).__name__, "hint": "", "kind": type(error).__name__}
+
+
+def static_note(text: str) -> str:
+    """A line of the static fallback."""
+    return f'<p style="margin:6px 0;font-size:12px;opacity:.75">{html.escape(text)}</p>'
+
+
+class SessionWidget(anywidget.AnyWidget):
+    """A widget that shows something of a session. It never ends a Slicer.
+
+    Args:
+        session: the session.
+
+    Raises:
+        ArgumentError: ``session`` is no session.
+    """
+
+    #: ``state`` is live, lost or closed; ``message`` and ``hint`` say it in words.
+    _status = t.Dict().tag(sync=True)
+
+    def __init__(self, session: Session, **kwargs: Any) -> None:
+        if not isinstance(session, Session):
+            raise ArgumentError(
+                f"{type(self).__name__} shows a session.",
+                expected="a Session of sn.launch() or sn.connect()",
+                got=type(session).__name__,
+            )
+        self._session = session
+        self._home = Home()
+        self._lock = threading.RLock()
+        self._ended = False
+        super().__init__(_status=_live(session), **kwargs)
+        self._subscriptions = [session.on("closed", self._on_closed), session.on("restarted", self._on_restarted)]
+        self.on_msg(self._on_message)
+
+    # -- the session's life --------------------------------------------------------------------------------------
+
+    def _on_closed(self, error: BaseException) -> None:
+        words = error_in_words(error)
+        self._status = {"state": "closed" if isinstance(error, SessionClosedError) else "lost", **words}
+        self._when_gone()
+
+    def _on_restarted(self, _event: Any) -> None:
+        self._status = _live(self._session)
+        self._when_back()
+
+    def _when_gone(self) -> None:
+        """Nothing can be asked any more. On any thread."""
+
+    def _when_back(self) -> None:
+        """A clean Slicer is there. On any thread."""
+
+    def close(self) -> None:
+        """Take the widget away. The session goes on."""
+        self._ended = True
+        for subscription in getattr(self, "_subscriptions", []):
+            subscription.close()
+        super().close()
+
+    # -- requests ------------------------------------------------------------------------------------------------
+
+    def _ask(self, command: str, then: Callable[[Job[Any]], None], **args: Any) -> Job[Any] | None:
+        """Begin a command; ``then(job)`` when it is done, on the session's background thread (it must not wait).
+
+        None when there is no Slicer to ask; the status tells so.
+        """
+        try:
+            job = self._session.submit(command, **args)
+        except SessionError as exc:
+            self._on_closed(exc)
+            return None
+
+        def done(finished: Job[Any]) -> None:
+            if not self._ended:
+                then(finished)
+
+        job.add_done_callback(done)
+        return job
+
+    # -- messages ------------------------------------------------------------------------------------------------
+
+    def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        """A message of the browser, acknowledged at once: a busy kernel is seen by its silence."""
+        kind = content.get("type") if isinstance(content, dict) else None
+        handler = getattr(self, f"_do_{kind}", None)
+        if "ask" in content:
+            self.send({"type": "ack", "ask": content["ask"]})
+        if handler is None:
+            _log.warning("%s got a message it does not know: %r", type(self).__name__, kind)
+            return
+        handler({key: value for key, value in content.items() if key not in ("type", "ask")})
+
+    def _do_hello(self, _content: dict[str, Any]) -> None:
+        """A view was made in a browser."""
+
+    # -- display -------------------------------------------------------------------------------------------------
+
+    def _static_html(self) -> str:
+        """What a saved notebook shows without a kernel."""
+        return static_note(repr(self))
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        found = super()._repr_mimebundle_(**kwargs)
+        if found is None:
+            return None
+        data, metadata = found if isinstance(found, tuple) else (found, {})
+        return {**data, "text/html": self._static_html()}, metadata
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._session.name!r}>"
+
+
+def _live(session: Session) -> dict[str, str]:
+    if session.alive:
+        return {"state": "live", "message": "", "hint": "", "kind": ""}
+    return {
+        "state": "lost",
+        "message": "This session has no Slicer.",
+        "hint": "sn.launch() starts one, sn.connect() joins one",
+        "kind": "SessionClosedError",
+    }

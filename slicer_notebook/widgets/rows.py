@@ -1,0 +1,133 @@
+"""Records of the index as rows of the picker: what a person reads, in the order in which they read it."""
+
+from __future__ import annotations
+
+import html
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from slicer_notebook.dicom.records import Series, Study
+
+__all__ = ["date", "patient_name", "plan_facts", "series_row", "static_table", "study_row"]
+
+#: Studies in the static fallback: a saved notebook is to be read, not to hold an archive.
+_STATIC_STUDIES = 50
+
+
+def date(value: str | None) -> str:
+    """A DICOM date (DA, PS3.5 6.2) as 2000-01-31; as it is when it is none."""
+    if value and len(value) == 8 and value.isdigit():
+        return f"{value[:4]}-{value[4:6]}-{value[6:]}"
+    return value or ""
+
+
+def patient_name(value: str | None) -> str:
+    """A DICOM person name (PN, PS3.5 6.2.1) as FAMILY, Given Middle: its first group that says something."""
+    for group in (value or "").split("="):
+        parts = [part.strip() for part in group.split("^")]
+        family, given = parts[0], " ".join(part for part in parts[1:3] if part)
+        if family or given:
+            return ", ".join(part for part in (family, given) if part)
+    return ""
+
+
+def study_row(study: Study) -> dict[str, Any]:
+    """What the browser shows of a study, and searches in."""
+    return {
+        "uid": study.StudyInstanceUID,
+        "name": patient_name(study.PatientName),
+        "id": study.PatientID or "",
+        "born": date(study.PatientBirthDate),
+        "sex": study.PatientSex or "",
+        "date": date(study.StudyDate),
+        "accession": study.AccessionNumber or "",
+        "description": study.StudyDescription or "",
+        "modalities": list(study.ModalitiesInStudy),
+        "series": study.NumberOfStudyRelatedSeries,
+        "images": study.NumberOfStudyRelatedInstances,
+    }
+
+
+def series_row(series: Series) -> dict[str, Any]:
+    """What the browser shows of a series."""
+    return {
+        "uid": series.SeriesInstanceUID,
+        "study": series.StudyInstanceUID,
+        "number": series.SeriesNumber,
+        "modality": series.Modality or "",
+        "description": series.SeriesDescription or series.ProtocolName or "",
+        "body": series.BodyPartExamined or "",
+        "date": date(series.SeriesDate),
+        "images": series.NumberOfSeriesRelatedInstances,
+    }
+
+
+def plan_facts(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """What the browser shows of a series' plan: the volumes in words, warnings, refusals."""
+    volumes = [_volume_facts(volume) for volume in plan["volumes"]]
+    warnings = [*plan["warnings"], *(text for volume in plan["volumes"] for text in volume["warnings"])]
+    return {
+        "volumes": volumes,
+        "warnings": list(dict.fromkeys(warnings)),
+        "refused": [
+            {"message": refusal["message"], "reason": refusal["reason"], "files": refusal["files"]}
+            for refusal in plan["refused"]
+        ],
+    }
+
+
+def _volume_facts(volume: Mapping[str, Any]) -> dict[str, str]:
+    facts = {"name": volume["name"], "size": f"{volume['files']} slices", "spacing": "", "orientation": ""}
+    if volume.get("shape"):
+        slices, rows, columns = volume["shape"]
+        facts["size"] = f"{columns} \u00d7 {rows} \u00d7 {slices}"
+    if volume.get("spacing"):
+        facts["spacing"] = " \u00d7 ".join(f"{step:.3g}" for step in volume["spacing"]) + " mm"
+    facts["orientation"] = volume.get("orientation") or ""
+    return facts
+
+
+def static_table(
+    studies: Sequence[Study], series: Mapping[str, Iterable[Mapping[str, Any]]], thumbnails: Mapping[str, bytes]
+) -> str:
+    """The studies and what is known of their series, as HTML without a script.
+
+    Args:
+        studies: all.
+        series: rows of `series_row`, by Study Instance UID.
+        thumbnails: PNG, by Series Instance UID.
+    """
+    if not studies:
+        return '<p style="font-size:12px">The index holds no study.</p>'
+    head = "".join(f"<th>{title}</th>" for title in ("", "Patient", "ID", "Date", "Modality", "Description", "Images"))
+    shown = studies[:_STATIC_STUDIES]
+    body = "".join(_static_study(study, series.get(study.StudyInstanceUID, ()), thumbnails) for study in shown)
+    left_out = len(studies) - _STATIC_STUDIES
+    more = f"<p>{left_out} further studies are not shown here.</p>" if left_out > 0 else ""
+    return f'<table style="font-size:12px"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}'
+
+
+def _static_study(study: Study, series: Iterable[Mapping[str, Any]], thumbnails: Mapping[str, bytes]) -> str:
+    row = study_row(study)
+    cells = [
+        "",
+        html.escape(row["name"]),
+        html.escape(row["id"]),
+        html.escape(row["date"]),
+        html.escape(" ".join(row["modalities"])),
+        html.escape(row["description"]),
+        str(row["images"]),
+    ]
+    lines = ["<tr style='font-weight:600'>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"]
+    for each in series:
+        png = thumbnails.get(each["uid"])
+        data = f"data:image/png;base64,{b64encode(png).decode('ascii')}" if png else ""
+        picture = f'<img alt="Middle slice" width="64" src="{data}">' if png else ""
+        words = [str(part) for part in (each["number"], each["description"] or each["body"]) if part is not None]
+        title = " · ".join(filter(None, words))
+        lines.append(
+            f"<tr><td>{picture}</td><td colspan='3' style='text-align:left'>{html.escape(title)}</td>"
+            f"<td>{html.escape(each['modality'])}</td><td></td><td>{each['images']}</td></tr>"
+        )
+    return "".join(lines)

@@ -1,0 +1,126 @@
+// What all widgets share: elements, questions to the kernel, the line that says what is wrong.
+// assets.py puts this in front of each widget's own file; together they are one ES module.
+
+/** An element: h("div", {class: "sn-x", onclick: f}, child, "text"). Properties that are null are left out. */
+function h(tag, props = {}, ...children) {
+  const svg = ["svg", "path", "circle"].includes(tag);
+  const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+  for (const [key, value] of Object.entries(props)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+    else node.setAttribute(key, value === true ? "" : value);
+  }
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return node;
+}
+
+const ICONS = {
+  search: "M10.5 3a7.5 7.5 0 1 0 4.7 13.3l4.2 4.3 1.4-1.4-4.3-4.2A7.5 7.5 0 0 0 10.500 3zm0 2a5.500 5.500 0 1 1 0 11 5.500 5.500 0 0 1 0-11z",
+  refresh: "M12 4a8 8 0 0 1 6.900 4H16v2h6V4h-2v2.700A10 10 0 1 0 22 12h-2a8 8 0 1 1-8-8z",
+  check: "M9.500 16.600 4.900 12l-1.400 1.400 6 6L21 7.900l-1.400-1.400z",
+  warning: "M12 3 1.500 21h21L12 3zm0 4 7 12H5l7-12zm-1 4v4h2v-4h-2zm0 5v2h2v-2h-2z",
+  error: "M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20zm-1 5h2v7h-2V7zm0 8.500h2v2h-2v-2z",
+  close: "m6.400 5 5.600 5.600L17.600 5 19 6.400 13.400 12l5.600 5.600-1.400 1.400-5.600-5.600L6.400 19 5 17.600l5.600-5.600L5 6.400z",
+  cube: "M12 2 3 7v10l9 5 9-5V7l-9-5zm0 2.300 6 3.300-6 3.400-6-3.400 6-3.300zM5 9.300l6 3.400v6.500l-6-3.300V9.300zm8 9.900v-6.500l6-3.400v6.600l-6 3.300z",
+};
+
+/** A small picture that says nothing by itself (the text beside it does). */
+function icon(name) {
+  return h("svg", { viewBox: "0 0 24 24", class: "sn-icon", "aria-hidden": "true" }, h("path", { d: ICONS[name] }));
+}
+
+/** "1 image", "2 images". */
+function count(number, one, many = `${one}s`) {
+  return `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
+}
+
+/** The PNG that came as bytes, as something an <img> can show. Whoever made it revokes it. */
+function pngUrl(bytes) {
+  return URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
+}
+
+/** Milliseconds after which a question that was not acknowledged shows that the kernel is at something else. */
+const PATIENCE = 1500;
+
+/**
+ * Questions to the kernel. It acknowledges each at once, unless a cell runs there or there is none.
+ * `waiting(true|false)` is called when that shows, and when it is over.
+ */
+function asker(model, waiting) {
+  let next = 1;
+  const open = new Map();
+  const onMessage = (message) => {
+    if (message?.type !== "ack") return;
+    clearTimeout(open.get(message.ask));
+    open.delete(message.ask);
+    if (open.size === 0) waiting(false);
+  };
+  model.on("msg:custom", onMessage);
+  return {
+    ask(message) {
+      const number = `${Math.random().toString(36).slice(2, 8)}-${next++}`;
+      open.set(number, setTimeout(() => waiting(true), PATIENCE));
+      model.send({ ...message, ask: number });
+    },
+    close() {
+      for (const timer of open.values()) clearTimeout(timer);
+      model.off("msg:custom", onMessage);
+    },
+  };
+}
+
+/** The line for what is wrong with the session or the kernel; hidden while all is well. */
+function banner() {
+  const text = h("span");
+  const node = h("div", { class: "sn-banner", role: "status", hidden: true }, icon("warning"), text);
+  let status = { state: "live" };
+  let waits = false;
+  const show = () => {
+    const gone = status.state !== undefined && status.state !== "live";
+    node.hidden = !gone && !waits;
+    node.classList.toggle("sn-banner-quiet", !gone);
+    text.replaceChildren();
+    if (gone) {
+      text.append(h("strong", {}, status.message || "There is no Slicer."));
+      if (status.hint) text.append(" ", h("span", { class: "sn-hint" }, status.hint));
+    } else if (waits) {
+      text.append(
+        "Waiting for the notebook's kernel: it answers when its running cell has ended. ",
+        h("span", { class: "sn-hint" }, "If this notebook was just opened, run the cell again."),
+      );
+    }
+  };
+  return {
+    node,
+    status(value) {
+      status = value ?? { state: "live" };
+      show();
+    },
+    waiting(value) {
+      waits = value;
+      show();
+    },
+  };
+}
+
+/** A widget's outermost element. JupyterLab's own keys (a b dd...) are off inside it. */
+function rootElement(el, name, label) {
+  el.classList.add("sn-host");
+  const root = h("div", { class: `sn-root ${name}`, role: "group", "aria-label": label, "data-lm-suppress-shortcuts": "true" });
+  el.append(root);
+  return root;
+}
+
+/** Listens to a model and forgets it again: on(name, f) ... close(). */
+function listener(model) {
+  const all = [];
+  return {
+    on(name, callback) {
+      model.on(name, callback);
+      all.push([name, callback]);
+    },
+    close() {
+      for (const [name, callback] of all) model.off(name, callback);
+    },
+  };
+}
