@@ -5,15 +5,19 @@ from __future__ import annotations
 import html
 import threading
 import time
-from typing import Any
+import uuid
+from functools import partial
+from typing import Any, Literal
 
 import anywidget
 import traitlets as t
 
 from slicer_notebook.errors import JobCancelledError
 from slicer_notebook.session import Job
+from slicer_notebook.session.output import Output, in_notebook, show
 from slicer_notebook.widgets import assets
 from slicer_notebook.widgets.base import error_in_words
+from slicer_notebook.widgets.threads import Home
 
 __all__ = ["JobProgress"]
 
@@ -39,6 +43,7 @@ class JobProgress(anywidget.AnyWidget):
         self._lock = threading.Lock()
         self._last = -float("inf")
         self._began = time.monotonic()
+        self._home = Home()
         super().__init__(_job=self._words(job), **kwargs)
         self.on_msg(self._on_message)
         job.on_progress(self._progressed)
@@ -90,10 +95,26 @@ class JobProgress(anywidget.AnyWidget):
             return None
         data, metadata = found
         words = self._words(self.job)
-        text = f"{words['command']}: {words['error'].get('message') or words['text'] or words['state']}"
+        said = words["error"].get("message") or (words["text"] if words["state"] == "running" else "")
+        text = f"{words['command']}: {words['state']}{f', {said}' if said else ''} ({words['seconds']:.1f} s)"
         value = f' value="{max(0.0, words["progress"]):.3f}"' if words["progress"] >= 0 else ""
         page = f'<div style="font-size:12px"><progress max="1"{value}></progress> {html.escape(text)}</div>'
         return {**data, "text/plain": repr(self.job), "text/html": page}, metadata
+
+    def _ipython_display_(self) -> None:
+        if not in_notebook():
+            print(repr(self.job))  # noqa: T201 - a terminal shows no widget
+            return
+        display_id = uuid.uuid4().hex
+        self._publish("display_data", display_id)
+        if not self.job.done:
+            # The saved notebook says how it ended.
+            again = partial(self._publish, "update_display_data", display_id)
+            self.job.add_done_callback(lambda _job: self._home.call(again))
+
+    def _publish(self, kind: Literal["display_data", "update_display_data"], display_id: str) -> None:
+        data, metadata = self._repr_mimebundle_()
+        show(Output(kind, {"data": data, "metadata": metadata, "transient": {"display_id": display_id}}))
 
     def __repr__(self) -> str:
         return f"<JobProgress of {self.job!r}>"
