@@ -6,6 +6,7 @@ made before VTK makes its first render window, hence `prepare` comes before ever
 
 from __future__ import annotations
 
+import ctypes
 import os
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -16,6 +17,8 @@ __all__ = ["Renderer", "prepare", "probe"]
 
 #: VTK reads it when the first render window is made (VTK 9.4 and later).
 _WINDOW_VARIABLE: Final = "VTK_DEFAULT_OPENGL_WINDOW"
+#: Names under which VTK looks for OSMesa.
+_OSMESA: Final = ("libOSMesa.so", "libOSMesa.so.8", "libOSMesa.so.6", "osmesa.dll", "libOSMesa.dylib")
 _BACKENDS: Final = {
     "vtkEGLRenderWindow": "EGL",
     "vtkOSOpenGLRenderWindow": "OSMesa",
@@ -56,6 +59,17 @@ def _strings(window: Any) -> dict[str, str]:
     return found
 
 
+def _has_osmesa() -> bool:
+    """Whether the OSMesa library is there: VTK falls back to it last, and ends the process if it is missing."""
+    for name in _OSMESA:
+        try:
+            ctypes.CDLL(name)
+        except OSError:
+            continue
+        return True
+    return False
+
+
 def probe(window: Any) -> Renderer:
     """Make ``window``'s OpenGL context and say what it is.
 
@@ -63,7 +77,7 @@ def probe(window: Any) -> Renderer:
         RenderingError: no OpenGL context can be made here.
     """
     name = str(window.GetClassName())
-    if name not in _BACKENDS or not window.SupportsOpenGL():
+    if name not in _BACKENDS or (name == "vtkOSOpenGLRenderWindow" and not _has_osmesa()):
         raise RenderingError(
             "Slicer cannot render: there is no usable OpenGL on this machine.",
             expected="EGL or OSMesa with OpenGL 3.2 or later",

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from slicer_notebook.errors import FileFormatError, PathNotFoundError
+from slicer_notebook.errors import FileFormatError, PathNotFoundError, RenderingError
 from slicer_notebook.host.base import MrmlHost
 
 from .application import Application
@@ -30,13 +30,17 @@ class HeadlessHost(MrmlHost):
         """Versions and what draws the pictures; ``renderer`` is None where nothing can."""
         from vtkmodules.vtkCommonCore import vtkVersion
 
+        try:
+            renderer: dict[str, str] | None = self.application.layout.all_views()[0].renderer().as_dict()
+        except RenderingError:
+            renderer = None
         return {
             "slicer": self.slicer.app.applicationVersion,
             "slicer_core": version("slicer-core"),
             "trame_slicer": version("trame-slicer"),
             "vtk": vtkVersion.GetVTKVersion(),
             "python": platform.python_version(),
-            "renderer": self.application.layout.views()[0].renderer().as_dict(),
+            "renderer": renderer,
         }
 
     def view_names(self) -> list[str]:
@@ -55,6 +59,11 @@ class HeadlessHost(MrmlHost):
     @layout.setter
     def layout(self, name: str) -> None:
         self.application.layout.name = name
+
+    @property
+    def capturing(self) -> bool:
+        """Whether a picture is being taken whose size is not its view's; view nodes change, and change back."""
+        return bool(self.application.layout.quiet)
 
     def on_view_dirty(self, callback: Callable[[str], None]) -> None:
         """Call ``callback(view_name)`` when a view's picture goes out of date: once until it is drawn again."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 from slicer_notebook.errors import ArgumentError, ViewNotFoundError
 
 from .native import NativeSliceView, NativeThreeDView
-from .views import Headless3DView, HeadlessSliceView, HeadlessView, LazyRender
+from .views import Headless3DView, HeadlessSliceView, HeadlessView, LazyRender, Quiet
 
 __all__ = ["Layout"]
 
@@ -39,6 +39,8 @@ class Layout:
         self._on_dirty = on_dirty
         self._views: dict[str, HeadlessView] = {}
         self._pauses = 0
+        #: True while a picture is taken for which a view is changed and put back.
+        self.quiet = Quiet()
         self.logic = slicer.vtkMRMLLayoutLogic()
         self.logic.SetMRMLApplicationLogic(application_logic)
         self.logic.SetMRMLScene(scene)
@@ -69,7 +71,7 @@ class Layout:
 
     def _make(self, node: Any) -> HeadlessView | None:
         name = node.GetSingletonTag()
-        lazy = LazyRender(lambda: self._on_dirty(name))
+        lazy = LazyRender(lambda: self._on_dirty(name), self.quiet)
         for _ in range(self._pauses):
             lazy.pause()
         if node.IsA("vtkMRMLSliceNode"):

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import trame_slicer
+
 from slicer_notebook.errors import QtAttributeError
 
 from .qt_free import QtFree
@@ -55,9 +57,8 @@ MODULES: Final = (
 
 def share_directory() -> Path:
     """Folder of presets and terminologies (they come with trame-slicer)."""
-    from trame_slicer.resources import resources_path
-
-    return Path(resources_path())
+    # Not by trame_slicer.resources: importing that imports trame_slicer.core and with it pydicom, a quarter second.
+    return Path(trame_slicer.__file__).parent / "resources"
 
 
 class Module(QtFree):

@@ -8,11 +8,29 @@ from __future__ import annotations
 
 from typing import Any
 
+from trame_slicer.views import abstract_view
 from trame_slicer.views.render_scheduler import ScheduledRenderStrategy
 from trame_slicer.views.slice_view import SliceView
 from trame_slicer.views.threed_view import ThreeDView
+from vtkmodules.vtkRenderingUI import vtkGenericRenderWindowInteractor
 
 __all__ = ["NativeSliceView", "NativeThreeDView"]
+
+
+class LazyInteractor(vtkGenericRenderWindowInteractor):
+    """An interactor that needs no window system, and that renders nothing when it is initialized.
+
+    VTK's own choice is the X interactor, whose ``Initialize`` renders: that makes the OpenGL context of every view at
+    start-up and, where there is no OpenGL, ends the process.
+    """
+
+    def Initialize(self) -> None:  # noqa: N802 - VTK's name
+        self.EnableRenderOff()
+        self.Enable()
+
+
+# trame-slicer's view makes its interactor by this name; there is no argument for another one.
+abstract_view.vtkRenderWindowInteractor = LazyInteractor
 
 
 class NativeSliceView(SliceView):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from slicer_notebook.errors import ArgumentError, RenderingError
 from .backend import Renderer, probe
 from .native import NativeSliceView, NativeThreeDView
 
-__all__ = ["DEFAULT_SIZE", "Headless3DView", "HeadlessSliceView", "HeadlessView", "LazyRender"]
+__all__ = ["DEFAULT_SIZE", "Headless3DView", "HeadlessSliceView", "HeadlessView", "LazyRender", "Quiet"]
 
 #: Width and height in pixels of a view that nobody resized.
 DEFAULT_SIZE: Final = (512, 512)
@@ -33,28 +33,50 @@ _DIRECTIONS: Final = ("Right", "Left", "Anterior", "Posterior", "Superior", "Inf
 _LABELLED: Final = ("Left", "Right", "Posterior", "Anterior", "Inferior", "Superior")
 
 
+class Quiet:
+    """Shared by all views of a layout: whether a picture is being taken for which a view is changed and put back.
+
+    One view's change reaches the others (they draw where it cuts them), hence it is one for all.
+    """
+
+    def __init__(self) -> None:
+        self._depth = 0
+
+    def __bool__(self) -> bool:
+        return self._depth > 0
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """No view reports anything inside this block."""
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+
+
 class LazyRender(ScheduledRenderStrategy):
-    """Renders nothing: remembers that the view's picture is out of date and reports it once per picture."""
+    """Renders nothing: reports that a view's picture is out of date, once after each picture that was taken."""
 
-    #: Depth of `quiet` blocks; of all views, since a slice that is resized for a picture touches the other views too.
-    _quiet: ClassVar[int] = 0
-
-    def __init__(self, on_dirty: Callable[[], None]) -> None:
+    def __init__(self, on_dirty: Callable[[], None], quiet: Quiet) -> None:
         super().__init__()
         self._on_dirty = on_dirty
+        self.quiet = quiet
         self._paused = 0
-        self._reported = True
-        #: Whether the scene changed since the last picture.
-        self.dirty = True
+        self._changed = self._reported = False
 
     def schedule_render(self) -> None:
-        if LazyRender._quiet:
-            return
-        self.dirty = True
-        self._report()
+        """Something of the view changed."""
+        if not self.quiet:
+            self._changed = True
+            self._report()
+
+    def did_render(self) -> None:
+        """A picture was taken, of whatever size: the next change is news again."""
+        self._changed = self._reported = False
 
     def _report(self) -> None:
-        if self.dirty and not self._reported and not self._paused:
+        if self._changed and not self._reported and not self._paused:
             self._reported = True
             self._on_dirty()
 
@@ -65,21 +87,6 @@ class LazyRender(ScheduledRenderStrategy):
     def resume(self) -> None:
         self._paused = max(0, self._paused - 1)
         self._report()
-
-    def did_render(self) -> None:
-        # A picture of another size counts too: whoever took it wants to hear of the next change.
-        self._reported = False
-        if not LazyRender._quiet:
-            self.dirty = False
-
-    @contextmanager
-    def quiet(self) -> Iterator[None]:
-        """Neither report nor forget anything: what happens inside is undone before the block ends."""
-        LazyRender._quiet += 1
-        try:
-            yield
-        finally:
-            LazyRender._quiet -= 1
 
 
 def checked_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -120,7 +127,6 @@ class HeadlessView:
         window = view.render_window()
         # 8 samples per pixel cost 122 ms instead of 27 ms for 512 x 512 with Mesa on a CPU.
         window.SetMultiSamples(0)
-        view.interactor().SetEnableRender(False)
         view.update_size(*DEFAULT_SIZE)
 
     @property
@@ -273,21 +279,26 @@ class HeadlessSliceView(HeadlessView):
     @contextmanager
     def _resized(self, size: tuple[int, int]) -> Iterator[None]:
         node = self.node
-        field = node.GetFieldOfView()
-        before = self.size
-        # One scale for both axes that keeps all of the present field of view in the picture, mm per pixel.
-        scale = max(field[0] / size[0], field[1] / size[1])
-        with super()._resized(size):
-            node.SetFieldOfView(scale * size[0], scale * size[1], field[2])
-            node.UpdateMatrices()
-            try:
-                yield
-            finally:
-                pass
+        width, height, depth = node.GetFieldOfView()
         dimensions = node.GetDimensions()
-        node.SetDimensions(before[0], before[1], dimensions[2])
-        node.SetFieldOfView(*field)
-        node.UpdateMatrices()
+        origin = node.GetXYZOrigin()
+        uvw = node.GetUVWDimensions(), node.GetUVWExtents(), node.GetUVWOrigin()
+        # One scale for both axes that keeps all of the present field of view in the picture, mm per pixel.
+        scale = max(width / size[0], height / size[1])
+        try:
+            with super()._resized(size):
+                node.SetFieldOfView(scale * size[0], scale * size[1], depth)
+                yield
+        finally:
+            with_events = node.StartModify()
+            node.SetDimensions(*dimensions)
+            node.SetFieldOfView(width, height, depth)
+            node.SetXYZOrigin(*origin)
+            node.SetUVWDimensions(*uvw[0])
+            node.SetUVWExtents(*uvw[1])
+            node.SetUVWOrigin(*uvw[2])
+            node.EndModify(with_events)
+            node.UpdateMatrices()
 
 
 class Headless3DView(HeadlessView):
@@ -306,9 +317,35 @@ class Headless3DView(HeadlessView):
         return self._view.get_camera_node()
 
     def fit(self) -> None:
-        """Put the focal point and the camera so that everything visible is in the picture."""
+        """Put the focal point and the camera so that everything visible is in the picture, the direction kept."""
         self._view.reset_focal_point()
-        self._view.reset_camera()
+        self.reset_camera()
+
+    def reset_camera(self) -> None:
+        """Move the camera along its direction until everything visible is in the picture, its box aside."""
+        renderer = self._view.first_renderer()
+        bounds = [0.0] * 6
+        with self._without_box():
+            renderer.ComputeVisiblePropBounds(bounds)
+        if bounds[0] <= bounds[1]:
+            renderer.ResetCamera(bounds)
+        else:
+            # Nothing but the box is there: VTK's bounds are inside out then.
+            renderer.ResetCamera()
+        self._view.schedule_render()
+
+    @contextmanager
+    def _without_box(self) -> Iterator[None]:
+        """The view's box and axis labels hidden: they say where the view is, and are no content."""
+        node = self.node
+        box, labels = node.GetBoxVisible(), node.GetAxisLabelsVisible()
+        node.SetBoxVisible(False)
+        node.SetAxisLabelsVisible(False)
+        try:
+            yield
+        finally:
+            node.SetBoxVisible(box)
+            node.SetAxisLabelsVisible(labels)
 
     def rotate_to_axis(self, axis: int | str) -> None:
         """Look along an axis: a number of vtkMRMLCameraNode's ``Direction`` or the axis' label in this view.

@@ -214,7 +214,7 @@ class ThreeDView(_View):
         self._view.native.reset_focal_point()
 
     def resetCamera(self) -> None:
-        self._view.native.reset_camera()
+        self._view.reset_camera()
 
     def setFocalPoint(self, x: float, y: float, z: float) -> None:
         self._view.native.set_focal_point(x, y, z)

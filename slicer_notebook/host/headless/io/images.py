@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,7 @@ from PIL import Image, ImageSequence
 
 from slicer_notebook.errors import FileFormatError
 
-__all__ = ["EXTENSIONS", "read"]
-
-EXTENSIONS: Final = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+__all__ = ["read"]
 
 
 def read(paths: Sequence[str]) -> npt.NDArray[Any]:

@@ -16,8 +16,7 @@ import numpy as np
 
 from slicer_notebook.errors import FileFormatError
 
-from . import images
-from .storage import UNSAVEABLE, base_name, known_extension
+from .storage import PICTURES, UNSAVEABLE, base_name, known_extension
 
 if TYPE_CHECKING:
     from slicer_notebook.host.headless.application import Application
@@ -77,7 +76,7 @@ class Reader:
 
 
 def _load_volume(request: Request) -> list[Any]:
-    picture = known_extension(request.path, images.EXTENSIONS)
+    picture = known_extension(request.path, PICTURES)
     node = _volume_from_pictures(request) if picture else _volume_from_archetype(request)
     if node is None:
         return []
@@ -110,6 +109,9 @@ def _volume_from_archetype(request: Request) -> Any:
 
 def _volume_from_pictures(request: Request) -> Any:
     """Pictures carry no position: spacing 1 mm, and the axes ITK gives them (LPS), as in Slicer."""
+    # Pillow is imported for pictures only.
+    from . import images
+
     paths = [str(each) for each in request.properties.get("fileNames") or (request.path,)]
     array = images.read(paths)
     label_map = request.flag("labelmap", False)
@@ -123,7 +125,7 @@ def _volume_from_pictures(request: Request) -> Any:
         array = array.astype(np.uint8)
     slicer = request.application.slicer
     node = slicer.util.addVolumeFromArray(
-        array, ijkToRAS=np.diag([-1.0, -1.0, 1.0, 1.0]), name=request.name(images.EXTENSIONS), nodeClassName=node_class
+        array, ijkToRAS=np.diag([-1.0, -1.0, 1.0, 1.0]), name=request.name(PICTURES), nodeClassName=node_class
     )
     node.CreateDefaultDisplayNodes()
     return node
@@ -291,7 +293,7 @@ def _load_scene(request: Request) -> list[Any]:
 
 
 VOLUME_EXTENSIONS: Final = (
-    ".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd", ".hdr", ".img", ".img.gz", ".dcm", ".ima", *images.EXTENSIONS,
+    ".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd", ".hdr", ".img", ".img.gz", ".dcm", ".ima", *PICTURES,
 )  # fmt: skip
 SEGMENTATION_EXTENSIONS: Final = (
     ".seg.nrrd", ".seg.nhdr", ".seg.vtm", ".vtm", ".nrrd", ".nhdr", ".nii", ".nii.gz", ".hdr", ".stl", ".ply", ".obj",

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-__all__ = ["UNSAVEABLE", "base_name", "known_extension"]
+__all__ = ["PICTURES", "UNSAVEABLE", "base_name", "known_extension"]
 
+#: Picture files, which are read by Pillow and not by ITK.
+PICTURES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 #: A scene with such a storage node cannot be read back (it loses its table's name; with slicer-core 5.11.0.6 reading
 #: it ends the process), so none is left in a scene: the table gets its default storage node when the scene is saved.
 UNSAVEABLE: Final = "vtkMRMLTableSQLiteStorageNode"
