@@ -76,11 +76,22 @@ def _plan(series_uid: str, database: str | None) -> SeriesPlan:
 
 @command("dicom.plan", thread="worker", journal=False)
 def plan(host: Host, series_uid: str, database: str | None = None) -> dict[str, Any]:
-    """What the series' files will become, before a pixel is read: volumes, refusals with reasons, warnings."""
+    """What the series' files will become, before a pixel is read: volumes, refusals with reasons, warnings.
+
+    Of each volume: name, number of files, shape [k, j, i], spacing (mm along i, j, k), orientation, warnings.
+    """
     found = _plan(series_uid, database)
     return {
         "volumes": [
-            {"name": v.name, "files": len(v.files), "warnings": list(getattr(v, "warnings", []))} for v in found.volumes
+            {
+                "name": v.name,
+                "files": len(v.files),
+                "shape": list(v.shape),
+                "spacing": list(v.spacing),
+                "orientation": v.orientation,
+                "warnings": list(v.warnings),
+            }
+            for v in found.volumes
         ],
         "refused": [{"reason": str(r.reason), "message": r.message, "files": len(r.files)} for r in found.refused],
         "warnings": list(found.warnings),
@@ -137,7 +148,14 @@ def load(host: Host, series_uid: str, show: bool = True, database: str | None = 
 
 
 def _into_scene(host: Host, volumes: list[tuple[VolumePlan, VolumeData]], show: bool) -> list[NodeRef]:
-    nodes = [_add(host, planned, data) for planned, data in volumes]
+    nodes: list[Any] = []
+    try:
+        for planned, data in volumes:
+            nodes.append(_add(host, planned, data))
+    except BaseException:
+        for node in nodes:
+            host.slicer.mrmlScene.RemoveNode(node)
+        raise
     if show and nodes:
         host.show_volume(nodes[0])
     return [host.ref(n) for n in nodes]
@@ -146,6 +164,17 @@ def _into_scene(host: Host, volumes: list[tuple[VolumePlan, VolumeData]], show: 
 def _add(host: Host, planned: VolumePlan, data: VolumeData) -> Any:
     slicer = host.slicer
     node = host.add_volume(data.array, data.affine, data.name)
+    try:
+        _describe(host, node, planned, data)
+    except BaseException:
+        slicer.mrmlScene.RemoveNode(node)
+        raise
+    return node
+
+
+def _describe(host: Host, node: Any, planned: VolumePlan, data: VolumeData) -> None:
+    """What the DICOM header says beyond voxels and place."""
+    slicer = host.slicer
     # Slicer's own attribute: the SOP Instance UIDs, separated by blanks, in slice order.
     node.SetAttribute("DICOM.instanceUIDs", " ".join(data.sop_instance_uids))
     node.SetAttribute("DICOM.Modality", data.modality or None)
@@ -163,7 +192,6 @@ def _add(host: Host, planned: VolumePlan, data: VolumeData) -> Any:
         if data.inverted:
             display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeInvertedGrey")
     _into_hierarchy(slicer, node, planned.instances[0])
-    return node
 
 
 #: UCUM codes of DICOM's unit words (PS3.16 CID 82, 84): code value, meaning.
@@ -203,14 +231,14 @@ def _into_hierarchy(slicer: Any, node: Any, first: Instance) -> None:
         first.PatientID or first.PatientName or first.StudyInstanceUID,
         scene_item,
         " ".join(filter(None, [first.PatientName, f"({first.PatientID})" if first.PatientID else None])) or "No name",
-        constants.GetSubjectHierarchyLevelPatient(),
+        constants.GetDICOMLevelPatient(),
         {key: getattr(first, key) for key in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")},
     )
     study = level(
         first.StudyInstanceUID,
         patient,
         " ".join(filter(None, [first.StudyDescription or "No study description", f"({first.StudyDate})" if first.StudyDate else None])),
-        constants.GetSubjectHierarchyLevelStudy(),
+        constants.GetDICOMLevelStudy(),
         {key: getattr(first, key) for key in ("StudyDescription", "StudyDate", "StudyTime", "StudyID", "AccessionNumber")},
     )
     hierarchy.SetItemParent(item, study)

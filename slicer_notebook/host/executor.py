@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import logging
 import signal
 import threading
@@ -22,6 +23,9 @@ __all__ = ["Executor", "Outcome", "Run"]
 
 #: Worker threads for network, disk and decoding. Each may use further threads of its own for a series.
 WORKERS = 4
+
+#: Cancels that are remembered for commands that have not come yet (most are for ones that are done already).
+EARLY_CANCELS = 256
 
 Key = tuple[str, int]
 """(connection, request id): names one run."""
@@ -85,12 +89,17 @@ class Executor:
         self._current: Key | None = None
         self._target: Key | None = None
         self._inside = 0
+        # Cancelled before they came: cancel goes by the control channel, which is quicker than the shell channel.
+        self._early: collections.OrderedDict[Key, None] = collections.OrderedDict()
 
     def start(self, run: Run) -> None:
         """Begin a run. A main-thread command runs at once when this is the main thread."""
         run.context = JobContext(run.report, self.main.call)
         with self._lock:
             self._runs[run.key] = run
+            if run.key in self._early:
+                del self._early[run.key]
+                run.context.cancelled.set()
         if run.command.thread == "worker":
             self._workers.submit(self._on_worker, run)
         elif threading.get_ident() == self.main.ident:
@@ -103,6 +112,9 @@ class Executor:
         with self._lock:
             run = self._runs.get(key)
             if run is None or run.context is None:
+                self._early[key] = None
+                while len(self._early) > EARLY_CANCELS:
+                    self._early.popitem(last=False)
                 return
             run.context.cancelled.set()
             if interrupt and self._current == key and self._inside and threading.get_ident() != self.main.ident:

@@ -64,6 +64,10 @@ class InProcessLink(Link):
         return ""
 
     def _dispatch(self, request: messages.Request, job: Job[Any]) -> None:
+        main = self._agent.main
+        if threading.get_ident() == main.ident:
+            # What other threads asked for before has its turn before; a cell that calls in a loop must not starve them.
+            main.drain()
         self._send(request)
 
     def _send_cancel(self, message: messages.Cancel) -> None:
@@ -83,6 +87,10 @@ class InProcessLink(Link):
             return False
 
         return pump
+
+    def post(self, function: Callable[[], None]) -> None:
+        """Callbacks run at once: a thread of their own would have to wait for this one to ask Slicer anything."""
+        function()
 
     def close(self) -> None:
         """End the connection; the Slicer (this process) goes on."""

@@ -30,7 +30,7 @@ _INTERRUPT_GRACE = 5.0
 class Job(Generic[T]):
     """One command that runs in Slicer. From `Session.submit`; awaitable; shows itself as a progress bar.
 
-    Callbacks run on the session's background thread.
+    Callbacks run on the session's callback thread, one at a time; they may ask the session.
 
     Attributes:
         progress: 0 to 1; below 0 while unknown.
@@ -50,6 +50,7 @@ class Job(Generic[T]):
         convert: Callable[[Any], T] | None = None,
         show: Callable[[Output], None] | None = None,
         pump: Callable[[float | None], bool] | None = None,
+        post: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
         self.command = command
         self.progress: float = -1.0
@@ -62,6 +63,7 @@ class Job(Generic[T]):
         self._convert = convert
         self._show = show
         self._pump = pump
+        self._post = post
         self._condition = threading.Condition()
         self._outputs: collections.deque[Output] = collections.deque()
         self._finished = False
@@ -235,8 +237,7 @@ class Job(Generic[T]):
     def deliver_progress(self, progress: float, text: str, data: Any) -> None:
         """How far it is."""
         self.progress, self.text, self.data = progress, text, data
-        for function in list(self._progress_callbacks):
-            self._run(function)
+        self._call_back(self._progress_callbacks)
 
     def deliver(self, raw: Any, error: BaseException | None, seconds: float = 0.0) -> None:
         """The end. A second one is ignored."""
@@ -249,10 +250,14 @@ class Job(Generic[T]):
             self._finished = True
             callbacks, self._callbacks = self._callbacks, []
             self._condition.notify_all()
-        for function in callbacks:
-            self._run(function)
-        for function in list(self._progress_callbacks):
-            self._run(function)
+        self._call_back([*callbacks, *self._progress_callbacks])
+
+    def _call_back(self, functions: list[Callable[[Job[T]], Any]]) -> None:
+        for function in list(functions):
+            if self._post is None:
+                self._run(function)
+            else:
+                self._post(lambda function=function: self._run(function))  # type: ignore[misc]
 
     def _run(self, function: Callable[[Job[T]], Any]) -> None:
         try:

@@ -7,6 +7,8 @@ and a wake-up to each call: 0.2 ms of 1.)
 from __future__ import annotations
 
 import contextlib
+import itertools
+import logging
 import os
 import sys
 import threading
@@ -17,11 +19,13 @@ import zmq
 from jupyter_client import BlockingKernelClient
 
 from slicer_notebook import __version__, errors
-from slicer_notebook.protocol import messages, shm, values
+from slicer_notebook.protocol import messages, shm, transfers, values
 from slicer_notebook.session.link import Link
 from slicer_notebook.session.output import Output
 
 __all__ = ["KernelLink"]
+
+_log = logging.getLogger("slicer_notebook")
 
 #: Runs in the kernel. Nothing of it stays in the user's namespace.
 _BOOTSTRAP = """\
@@ -60,7 +64,7 @@ class KernelLink(Link):
         shared_memory: bool = True,
     ) -> None:
         super().__init__()
-        self._client = BlockingKernelClient(connection_file=connection_file)
+        self._client = BlockingKernelClient(connection_file=connection_file, context=zmq.Context.instance())
         self._client.load_connection_file()
         self._session = self._client.session
         self._process_exited = process_exited
@@ -68,8 +72,8 @@ class KernelLink(Link):
         self._shared = False
         self._pool = shm.SegmentPool()
         self._reader = shm.SegmentReader(self._released.append)
-        self._transfers: dict[int, bytearray] = {}
-        self._next_transfer = 0
+        self._incoming = transfers.Incoming()
+        self._transfer_numbers = itertools.count(1)
         self._tx_lock = threading.Lock()
         self._control_lock = threading.Lock()
         self._comm_id: str | None = None
@@ -207,20 +211,19 @@ class KernelLink(Link):
     def _store(self, array: values.Array, buffers: list[Any]) -> values.ArrayHeader:
         values.check_array(array)
         if self._shared and array.nbytes >= values.SHARE_FROM:
-            return self._pool.store(array)
+            # Out of shared memory (a container's limit): the socket still works.
+            with contextlib.suppress(OSError):
+                return self._pool.store(array)
+        # ZeroMQ sends from this memory later, when the caller may have changed it: copy.
+        own = array.copy(order="C")
         if array.nbytes <= values.CHUNK_SIZE:
-            return values.store_in_buffer(array, buffers)
-        return self._in_chunks(array)
+            return values.store_in_buffer(own, buffers)
+        return self._in_chunks(own)
 
     def _in_chunks(self, array: values.Array) -> values.ArrayHeader:
-        import numpy as np
-
-        self._next_transfer += 1
-        transfer = self._next_transfer
-        data = memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
-        for offset in range(0, len(data), values.CHUNK_SIZE):
-            chunk = messages.Chunk(transfer=transfer, offset=offset, total=len(data))
-            self._transmit([*values.encode(chunk), data[offset : offset + values.CHUNK_SIZE]])
+        transfer = next(self._transfer_numbers)
+        for buffers in transfers.outgoing(array, transfer):
+            self._transmit(buffers)
         return values.ArrayHeader(dtype=array.dtype.str, shape=array.shape, transfer=transfer)
 
     def _transmit(self, buffers: list[Any], message: Any = None) -> str:
@@ -343,24 +346,39 @@ class KernelLink(Link):
             )
 
     def _receive_ours(self, buffers: list[Any]) -> None:
-        message = values.decode(buffers, fetch=self._fetch)
-        if isinstance(message, messages.Chunk):
-            whole = self._transfers.setdefault(message.transfer, bytearray(message.total))
-            whole[message.offset : message.offset + len(buffers[1])] = buffers[1]
+        try:
+            message = values.decode(buffers, fetch=self._fetch)
+            if isinstance(message, messages.Chunk):
+                self._incoming.add(message, buffers)
+                return
+        except errors.SlicerNotebookError as exc:
+            self._refuse(buffers, exc)
             return
         if isinstance(message, messages.Reply):
-            for lease in message.releases:
-                self._pool.release(lease)
+            self._take_releases(message.releases)
         elif isinstance(message, messages.Release):
-            for lease in message.leases:
-                self._pool.release(lease)
+            self._take_releases(message.leases)
         self._handle(message)
+
+    def _take_releases(self, leases: list[int]) -> None:
+        for lease in leases:
+            self._pool.release(lease)
+
+    def _refuse(self, buffers: list[Any], error: errors.SlicerNotebookError) -> None:
+        """Fail the call whose reply could not be read in full; log what is no reply."""
+        with contextlib.suppress(errors.SlicerNotebookError):
+            message = values.decode(buffers, fetch=values.no_array)
+            if isinstance(message, messages.Reply):
+                self._take_releases(message.releases)
+                self._handle(messages.Reply(id=message.id, error=messages.ErrorInfo(**values.error_info(error))))
+                return
+        _log.error("A message from Slicer could not be read: %s", error)
 
     def _fetch(self, header: values.ArrayHeader, buffers: list[Any]) -> values.Array:
         if header.segment is not None:
             return self._reader.fetch(header)
         if header.transfer >= 0:
-            return values.array_from_bytes(header, self._transfers.pop(header.transfer))
+            return self._incoming.take(header)
         return values.fetch_from_buffer(header, buffers)
 
     # -- the end -------------------------------------------------------------------------------------------------
@@ -378,6 +396,7 @@ class KernelLink(Link):
         self._closing.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(2.0)
+        self._end_callbacks()
         self._pool.close()
         self._reader.close()
 

@@ -7,6 +7,7 @@ import collections
 import contextlib
 import itertools
 import logging
+import queue
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +28,7 @@ class Link(abc.ABC):
 
     Attributes:
         hello: what the agent said of itself.
-        on_event: called with (kind, data) on the background thread.
+        on_event: called with (kind, data) on the callback thread.
         on_lost: called once with the reason when the Slicer is gone.
         wrap: makes handles of the node references in a result.
     """
@@ -41,6 +42,8 @@ class Link(abc.ABC):
         self._lock = threading.Lock()
         self._error: errors.SessionError | None = None
         self._released: collections.deque[int] = collections.deque()
+        self._callbacks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._callback_thread: threading.Thread | None = None
         self.on_event: Callable[[str, Any], None] = lambda _kind, _data: None
         self.on_lost: Callable[[errors.SessionError], None] = lambda _error: None
 
@@ -92,6 +95,7 @@ class Link(abc.ABC):
             convert=convert,
             show=show if shows else _to_log,
             pump=self._pump(),
+            post=self.post,
         )
         self._jobs[number] = job
         request = messages.Request(id=number, command=command, args=args, releases=self.take_released())
@@ -131,6 +135,32 @@ class Link(abc.ABC):
                 taken.append(self._released.popleft())
         return taken
 
+    # -- callbacks -----------------------------------------------------------------------------------------------
+
+    def post(self, function: Callable[[], None]) -> None:
+        """Run ``function`` where callbacks run: a thread of their own, so that they may ask the session and wait."""
+        with self._lock:
+            if self._callback_thread is None:
+                self._callback_thread = threading.Thread(
+                    target=self._run_callbacks, name="slicer-notebook-callbacks", daemon=True
+                )
+                self._callback_thread.start()
+            self._callbacks.put(function)
+
+    def _run_callbacks(self) -> None:
+        while (function := self._callbacks.get()) is not None:
+            try:
+                function()
+            except Exception:
+                _log.exception("A callback failed.")
+
+    def _end_callbacks(self) -> None:
+        """Let the callback thread end when it has done what is waiting."""
+        with self._lock:
+            if self._callback_thread is not None:
+                self._callbacks.put(None)
+                self._callback_thread = None
+
     # -- messages ------------------------------------------------------------------------------------------------
 
     def _handle(self, message: messages.Message) -> None:
@@ -146,10 +176,8 @@ class Link(abc.ABC):
             if job is not None:
                 job.deliver_progress(message.done, message.text, message.data)
         elif isinstance(message, messages.Event):
-            try:
-                self.on_event(message.kind, message.data)
-            except Exception:
-                _log.exception("A handler of %s events failed.", message.kind)
+            kind, data = message.kind, message.data
+            self.post(lambda: self.on_event(kind, data))
         elif isinstance(message, messages.LogRecord):
             _slicer_log.log(message.level, "%s", message.text)
 
@@ -174,7 +202,7 @@ class Link(abc.ABC):
         for job in jobs.values():
             job.deliver(None, self._fresh_error())
         self._by_message.clear()
-        self.on_lost(error)
+        self.post(lambda: self.on_lost(error))
 
     def _fresh_error(self) -> errors.SessionError:
         """A new copy: an exception object that is raised twice gathers both tracebacks."""

@@ -1,0 +1,55 @@
+"""Fixtures that several folders of tests share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import slicer_notebook as sn
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests neither see nor touch the user's index, Jupyter files and running Slicers."""
+    home = tmp_path_factory.mktemp("home")
+    values = {
+        "SLICER_NOTEBOOK_DATA": home / "data",
+        "JUPYTER_RUNTIME_DIR": home / "runtime",
+        "JUPYTER_CONFIG_DIR": home / "jupyter-config",
+        "IPYTHONDIR": home / "ipython",
+        "MPLBACKEND": "agg",
+    }
+    former = {name: os.environ.get(name) for name in values}
+    os.environ.update({name: str(value) for name, value in values.items()})
+    yield
+    for name, value in former.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
+
+
+@pytest.fixture(scope="session")
+def launched(_own_folders: None) -> Iterator[sn.Session]:
+    """A headless Slicer that all tests of a run share. Whoever needs a clean scene asks for `slicer`."""
+    with sn.launch("tests") as session:
+        yield session
+
+
+@pytest.fixture
+def slicer(launched: sn.Session) -> sn.Session:
+    """The shared Slicer with an empty scene, in the four-up layout."""
+    launched.clear()
+    launched.layout = "FourUp"
+    for view, orientation in (("Red", "Axial"), ("Yellow", "Sagittal"), ("Green", "Coronal")):
+        launched.view(view).orientation = orientation
+    return launched
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return Path(__file__).parents[1]
