@@ -169,7 +169,10 @@ def call(host: Host, key: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
     hints = _annotations(function)
     code = function.__code__
     positional = code.co_varnames[: code.co_argcount]
-    ready = [_argument(host, value, hints.get(positional[i]) if i < len(positional) else None) for i, value in enumerate(args)]
+    ready = [
+        _argument(host, value, hints.get(positional[i]) if i < len(positional) else None)
+        for i, value in enumerate(args)
+    ]
     named = {key: _argument(host, value, hints.get(key)) for key, value in kwargs.items()}
     try:
         return function(*ready, **named)
@@ -183,7 +186,10 @@ def call(host: Host, key: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
 
 
 def _annotations(function: Any) -> dict[str, Any]:
-    return {key: value if isinstance(value, str) else getattr(value, "__name__", str(value)) for key, value in function.__annotations__.items()}
+    return {
+        key: value if isinstance(value, str) else getattr(value, "__name__", str(value))
+        for key, value in function.__annotations__.items()
+    }
 
 
 def _argument(host: Host, value: Any, annotation: str | None) -> Any:
@@ -197,4 +203,6 @@ def check_result(value: Any, wanted: Any) -> Any:
     try:
         return msgspec.convert(value, wanted)
     except msgspec.ValidationError as exc:
-        raise ArgumentError("The function's result is not of its annotated type.", expected=str(wanted), got=str(exc)) from None
+        raise ArgumentError(
+            "The function's result is not of its annotated type.", expected=str(wanted), got=str(exc)
+        ) from None

@@ -237,9 +237,17 @@ def _into_hierarchy(slicer: Any, node: Any, first: Instance) -> None:
     study = level(
         first.StudyInstanceUID,
         patient,
-        " ".join(filter(None, [first.StudyDescription or "No study description", f"({first.StudyDate})" if first.StudyDate else None])),
+        " ".join(
+            filter(
+                None,
+                [first.StudyDescription or "No study description", f"({first.StudyDate})" if first.StudyDate else None],
+            )
+        ),
         constants.GetDICOMLevelStudy(),
-        {key: getattr(first, key) for key in ("StudyDescription", "StudyDate", "StudyTime", "StudyID", "AccessionNumber")},
+        {
+            key: getattr(first, key)
+            for key in ("StudyDescription", "StudyDate", "StudyTime", "StudyID", "AccessionNumber")
+        },
     )
     hierarchy.SetItemParent(item, study)
     hierarchy.SetItemUID(item, uid_name, first.SeriesInstanceUID)

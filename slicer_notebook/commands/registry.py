@@ -110,9 +110,7 @@ def _short(value: Any) -> str:
 _commands: dict[str, Command] = {}
 
 
-def command(
-    name: str, *, thread: Literal["main", "worker"] = "main", journal: bool = True
-) -> Callable[[F], F]:
+def command(name: str, *, thread: Literal["main", "worker"] = "main", journal: bool = True) -> Callable[[F], F]:
     """Define a command. ``name`` is ``group.verb``."""
 
     def define(function: F) -> F:

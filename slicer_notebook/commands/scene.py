@@ -67,9 +67,7 @@ def save_scene(host: Host, path: str) -> None:
 
 
 @command("scene.load")
-def load(
-    host: Host, path: str, filetype: str | None = None, properties: dict[str, Any] | None = None
-) -> list[NodeRef]:
+def load(host: Host, path: str, filetype: str | None = None, properties: dict[str, Any] | None = None) -> list[NodeRef]:
     """Load a file by the readers of Slicer; what it became.
 
     Args:

@@ -15,7 +15,9 @@ from slicer_notebook.protocol.values import Array, NodeRef
 def _points(values: Any) -> Array:
     points = np.asarray(values, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
-        raise ArrayError("These are not points.", expected="finite numbers of shape (n, 3), RAS, mm", got=f"shape {points.shape}")
+        raise ArrayError(
+            "These are not points.", expected="finite numbers of shape (n, 3), RAS, mm", got=f"shape {points.shape}"
+        )
     return points
 
 
@@ -45,7 +47,10 @@ def set_markups_points(host: Host, node: NodeLike, points: Any, world: bool = Tr
 
 @command("markups.add")
 def add_markups(
-    host: Host, points: Any, name: str = "Points", labels: list[str] | None = None,
+    host: Host,
+    points: Any,
+    name: str = "Points",
+    labels: list[str] | None = None,
     class_name: str = "vtkMRMLMarkupsFiducialNode",
 ) -> NodeRef:
     """New markups of [n, 3] points, RAS, mm.
@@ -56,7 +61,9 @@ def add_markups(
     """
     positions = _points(points)
     if labels is not None and len(labels) != len(positions):
-        raise ArrayError("There must be a label for each point.", expected=f"{len(positions)} labels", got=str(len(labels)))
+        raise ArrayError(
+            "There must be a label for each point.", expected=f"{len(positions)} labels", got=str(len(labels))
+        )
     host.nodes(class_name)  # refuses an unknown class by name
     node = host.slicer.mrmlScene.AddNewNodeByClass(class_name, host.slicer.mrmlScene.GenerateUniqueName(name))
     node.CreateDefaultDisplayNodes()
@@ -159,7 +166,9 @@ def table_columns(host: Host, node: NodeLike) -> list[tuple[str, Any]]:
 def set_transform(host: Host, node: NodeLike, transform: NodeLike | None) -> None:
     """Put a node under a transform; ``None`` takes it out."""
     found = host.node(node, "vtkMRMLTransformableNode")
-    found.SetAndObserveTransformNodeID(None if transform is None else host.node(transform, "vtkMRMLTransformNode").GetID())
+    found.SetAndObserveTransformNodeID(
+        None if transform is None else host.node(transform, "vtkMRMLTransformNode").GetID()
+    )
 
 
 @command("transform.harden")
@@ -177,7 +186,9 @@ def add_transform(host: Host, matrix: Any = None, name: str = "Transform") -> No
         ArrayError: not a regular affine 4x4 matrix.
     """
     to_parent = None if matrix is None else host.matrix(matrix)
-    node = host.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", host.slicer.mrmlScene.GenerateUniqueName(name))
+    node = host.slicer.mrmlScene.AddNewNodeByClass(
+        "vtkMRMLLinearTransformNode", host.slicer.mrmlScene.GenerateUniqueName(name)
+    )
     if to_parent is not None:
         node.SetMatrixTransformToParent(to_parent)
     return host.ref(node)

@@ -28,7 +28,9 @@ def png(picture: Array) -> bytes:
 
 def _size(size: tuple[int, int] | None) -> tuple[int, int] | None:
     if size is not None and not all(1 <= edge <= MAX_EDGE for edge in size):
-        raise ArgumentError("The picture's size does not fit.", expected=f"(width, height), 1 to {MAX_EDGE} pixels", got=str(size))
+        raise ArgumentError(
+            "The picture's size does not fit.", expected=f"(width, height), 1 to {MAX_EDGE} pixels", got=str(size)
+        )
     return size
 
 

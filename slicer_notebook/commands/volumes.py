@@ -70,7 +70,9 @@ def info(host: Host, node: NodeLike) -> dict[str, Any]:
         "spacing": found.GetSpacing(),
         "origin": found.GetOrigin(),
         "range": (low, high),
-        "window_level": (display.GetWindow(), display.GetLevel()) if display and hasattr(display, "GetWindow") else None,
+        "window_level": (display.GetWindow(), display.GetLevel())
+        if display and hasattr(display, "GetWindow")
+        else None,
         "units": (unit.GetCodeMeaning() or unit.GetCodeValue() or "") if unit is not None else "",
     }
 

@@ -47,10 +47,18 @@ def prepare(array: Array, *, components: int | None = None) -> Array:
     Raises:
         ArrayError: the shape or dtype does not fit.
     """
-    shapes = "(k, j, i)" if components == 1 else "(k, j, i, components)" if components else "(k, j, i) or (k, j, i, components)"
+    shapes = (
+        "(k, j, i)"
+        if components == 1
+        else "(k, j, i, components)"
+        if components
+        else "(k, j, i) or (k, j, i, components)"
+    )
     if array.ndim not in (3, 4) or 0 in array.shape or (components == 1 and array.ndim == 4):
         raise ArrayError(
-            "The array does not have the shape of a volume.", expected=f"{shapes}, no axis empty", got=f"shape {array.shape}"
+            "The array does not have the shape of a volume.",
+            expected=f"{shapes}, no axis empty",
+            got=f"shape {array.shape}",
         )
     if array.dtype == np.bool_:
         array = array.view(np.uint8)
@@ -120,7 +128,9 @@ def matrix_from_array(array: Any, what: str = "affine") -> Any:
     if values.shape != (4, 4):
         raise ArrayError(f"The {what} has the wrong shape.", expected="(4, 4)", got=str(values.shape))
     if not np.isfinite(values).all() or not np.allclose(values[3], (0, 0, 0, 1)):
-        raise ArrayError(f"The {what} is not affine.", expected="finite values, last row 0 0 0 1", got=str(values.tolist()))
+        raise ArrayError(
+            f"The {what} is not affine.", expected="finite values, last row 0 0 0 1", got=str(values.tolist())
+        )
     if abs(np.linalg.det(values[:3, :3])) < 1e-12:
         raise ArrayError(f"The {what} is singular.", expected="three independent columns", got=str(values.tolist()))
     matrix = vtkMatrix4x4()
@@ -131,5 +141,7 @@ def matrix_from_array(array: Any, what: str = "affine") -> Any:
 def need_picture(array: Array) -> Array:
     """Check what a view gave for a picture."""
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
-        raise RenderingError("A view gave no picture.", expected="uint8 [height, width, 3]", got=f"{array.dtype} {array.shape}")
+        raise RenderingError(
+            "A view gave no picture.", expected="uint8 [height, width, 3]", got=f"{array.dtype} {array.shape}"
+        )
     return array

@@ -65,7 +65,8 @@ class MrmlHost:
             f"There is no node {what} in the scene.",
             expected="an id or name of a node" + (f" of class {class_name}" if class_name else ""),
             got=what,
-            hint="in the scene: " + (", ".join(there[:12]) + (", ..." if len(there) > 12 else "") if there else "nothing yet"),
+            hint="in the scene: "
+            + (", ".join(there[:12]) + (", ..." if len(there) > 12 else "") if there else "nothing yet"),
         )
 
     def nodes(self, class_name: str | None = None) -> list[Any]:
@@ -79,7 +80,9 @@ class MrmlHost:
             return [scene.GetNthNode(i) for i in range(scene.GetNumberOfNodes())]
         if not class_name.startswith("vtkMRML") or not hasattr(self.slicer, class_name):
             raise ArgumentError(
-                f"There is no MRML class {class_name!r}.", expected="a class such as vtkMRMLScalarVolumeNode", got=class_name
+                f"There is no MRML class {class_name!r}.",
+                expected="a class such as vtkMRMLScalarVolumeNode",
+                got=class_name,
             )
         return _items(scene.GetNodesByClass(class_name))
 
@@ -117,7 +120,8 @@ class MrmlHost:
             node.GetMatrixTransformToParent(matrix)
         else:
             raise ArgumentError(
-                f"{node.GetClassName()} {node.GetName()!r} has no affine.", expected="a volume or a linear transform",
+                f"{node.GetClassName()} {node.GetName()!r} has no affine.",
+                expected="a volume or a linear transform",
                 got=node.GetClassName(),
             )
         return arrays.matrix_to_array(matrix)
@@ -130,7 +134,8 @@ class MrmlHost:
             node.SetMatrixTransformToParent(arrays.matrix_from_array(affine, "matrix"))
         else:
             raise ArgumentError(
-                f"{node.GetClassName()} {node.GetName()!r} has no affine.", expected="a volume or a linear transform",
+                f"{node.GetClassName()} {node.GetName()!r} has no affine.",
+                expected="a volume or a linear transform",
                 got=node.GetClassName(),
             )
 
@@ -143,8 +148,10 @@ class MrmlHost:
         prepared = arrays.prepare(array)
         matrix = arrays.matrix_from_array(affine)
         class_name = (
-            "vtkMRMLLabelMapVolumeNode" if labelmap
-            else "vtkMRMLVectorVolumeNode" if prepared.ndim == 4
+            "vtkMRMLLabelMapVolumeNode"
+            if labelmap
+            else "vtkMRMLVectorVolumeNode"
+            if prepared.ndim == 4
             else "vtkMRMLScalarVolumeNode"
         )
         scene = self.slicer.mrmlScene

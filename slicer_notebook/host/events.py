@@ -27,7 +27,9 @@ class SceneWatcher:
         later: ``later(seconds, function)`` calls back on the main thread.
     """
 
-    def __init__(self, host: Host, send: Callable[[str, Any], None], later: Callable[[float, Callable[[], None]], None]) -> None:
+    def __init__(
+        self, host: Host, send: Callable[[str, Any], None], later: Callable[[float, Callable[[], None]], None]
+    ) -> None:
         self._host = host
         self._send = send
         self._later = later

@@ -86,14 +86,18 @@ def launch(
             words = launched.last_words()
             launched.kill()
             if isinstance(exc, errors.LaunchError) and words:
-                raise errors.LaunchError(exc.message, got=words, hint="slicer-notebook doctor tells what is missing") from None
+                raise errors.LaunchError(
+                    exc.message, got=words, hint="slicer-notebook doctor tells what is missing"
+                ) from None
             raise
         return link
 
     return Session(open_link(), launched.name, launched=launched, open_link=open_link)
 
 
-def connect(target: str | Path | None = None, *, timeout: float = CONNECT_TIMEOUT, shared_memory: bool = True) -> Session:
+def connect(
+    target: str | Path | None = None, *, timeout: float = CONNECT_TIMEOUT, shared_memory: bool = True
+) -> Session:
     """Connect to a running Slicer. Closing the session, or the notebook, leaves it running.
 
     Args:
@@ -142,7 +146,9 @@ def _find(target: str | Path) -> tuple[str, str]:
     path = Path(target).expanduser()
     if path.suffix == ".json" or path.parent != Path():
         if not path.is_file():
-            raise errors.SessionNotFoundError("There is no such connection file.", expected="a kernel-....json file", got=str(path))
+            raise errors.SessionNotFoundError(
+                "There is no such connection file.", expected="a kernel-....json file", got=str(path)
+            )
         return path.stem, str(path)
     raise errors.SessionNotFoundError(
         f"No Slicer called {str(target)!r} is running.",

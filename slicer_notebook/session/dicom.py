@@ -87,9 +87,7 @@ class Dicom:
 
     def thumbnail(self, series: str | Series, size: int = 128) -> bytes:
         """PNG of the series' middle slice, windowed, at most ``size`` pixels wide and high."""
-        found: bytes = self._session.call(
-            "dicom.thumbnail", series_uid=_uid(series), size=size, database=self.database
-        )
+        found: bytes = self._session.call("dicom.thumbnail", series_uid=_uid(series), size=size, database=self.database)
         return found
 
     def load_job(self, series: str | Series, show: bool = True) -> Job[list[Volume]]:

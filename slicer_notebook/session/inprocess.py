@@ -114,4 +114,3 @@ def _hand_over(array: values.Array, _buffers: list[Any]) -> values.ArrayHeader:
 def _take_over(header: values.ArrayHeader, _buffers: list[Any]) -> values.Array:
     with _handed_lock:
         return _handed.pop(header.transfer)
-

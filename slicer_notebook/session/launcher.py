@@ -39,7 +39,12 @@ class Launched:
     """
 
     def __init__(
-        self, name: str | None, *, python: str | None = None, keep: bool = False, environment: dict[str, str] | None = None
+        self,
+        name: str | None,
+        *,
+        python: str | None = None,
+        keep: bool = False,
+        environment: dict[str, str] | None = None,
     ) -> None:
         self.name = _free_name(name)
         self.python = python or sys.executable
@@ -163,6 +168,9 @@ def _free_name(name: str | None) -> str:
         )
     if name in taken:
         raise errors.ArgumentError(
-            f"A Slicer called {name!r} is running.", expected="another name", got=name, hint=f"sn.connect({name!r}) joins it"
+            f"A Slicer called {name!r} is running.",
+            expected="another name",
+            got=name,
+            hint=f"sn.connect({name!r}) joins it",
         )
     return name

@@ -208,7 +208,9 @@ class Link(abc.ABC):
         """A new copy: an exception object that is raised twice gathers both tracebacks."""
         found = self._error
         assert found is not None
-        return type(found)(found.message, expected=found.expected, got=found.got, hint=found.hint, details=dict(found.details))
+        return type(found)(
+            found.message, expected=found.expected, got=found.got, hint=found.hint, details=dict(found.details)
+        )
 
 
 def _to_log(output: Output) -> None:
@@ -225,7 +227,11 @@ def rebuild(info: messages.ErrorInfo) -> errors.SlicerNotebookError:
         info.message, expected=info.expected, got=info.got, hint=info.hint, details=info.details
     )
     # Of an error of ours only the message matters; the traceback is for what nobody foresaw.
-    if isinstance(error, errors.CommandError) or type(error) is errors.JobCancelledError and "File" in (info.traceback or ""):
+    if (
+        isinstance(error, errors.CommandError)
+        or type(error) is errors.JobCancelledError
+        and "File" in (info.traceback or "")
+    ):
         error.remote_traceback = info.traceback
     error.vtk_errors = list(info.vtk_errors)
     return error

@@ -57,7 +57,9 @@ class Session:
         generation: counts the restarts; handles of an earlier one are refused.
     """
 
-    def __init__(self, link: Link, name: str, *, launched: Launched | None = None, open_link: Callable[[], Link] | None = None) -> None:
+    def __init__(
+        self, link: Link, name: str, *, launched: Launched | None = None, open_link: Callable[[], Link] | None = None
+    ) -> None:
         self.name = name
         self.generation = 0
         self._launched = launched
@@ -158,7 +160,12 @@ class Session:
         return self._request(command, args, None, shows=command.startswith("code.")).result()
 
     def submit(
-        self, command: str | Callable[..., Any] | RemoteFunction[..., Any], /, *args: Any, convert: Callable[[Any], Any] | None = None, **kwargs: Any
+        self,
+        command: str | Callable[..., Any] | RemoteFunction[..., Any],
+        /,
+        *args: Any,
+        convert: Callable[[Any], Any] | None = None,
+        **kwargs: Any,
     ) -> Job[Any]:
         """Begin a command or a function in Slicer; its `Job`.
 
@@ -180,7 +187,9 @@ class Session:
             )
         return self._request(command, kwargs, convert, shows=command.startswith("code."))
 
-    def _request(self, command: str, args: dict[str, Any], convert: Callable[[Any], Any] | None, *, shows: bool) -> Job[Any]:
+    def _request(
+        self, command: str, args: dict[str, Any], convert: Callable[[Any], Any] | None, *, shows: bool
+    ) -> Job[Any]:
         definition = registry.get(command)
         if definition.signature.parameters.keys() != args.keys():
             # Names only; Slicer's end checks types once the handles are references.
@@ -253,9 +262,7 @@ class Session:
             FileFormatError: Slicer cannot read it.
         """
         target = self.path(path)
-        nodes = self.wait(
-            self.submit("scene.load", path=target, filetype=filetype, properties=properties or None)
-        )
+        nodes = self.wait(self.submit("scene.load", path=target, filetype=filetype, properties=properties or None))
         return nodes if target.lower().endswith((".mrml", ".mrb")) or len(nodes) != 1 else nodes[0]
 
     def nodes(self, class_name: str | None = None) -> list[Node]:
@@ -283,7 +290,9 @@ class Session:
             return True
         return True
 
-    def add_volume(self, array: Any, affine: Any = None, name: str = "Volume", *, labelmap: bool = False, show: bool = True) -> Volume:
+    def add_volume(
+        self, array: Any, affine: Any = None, name: str = "Volume", *, labelmap: bool = False, show: bool = True
+    ) -> Volume:
         """A new volume of an array.
 
         Args:

@@ -32,7 +32,9 @@ class View:
     def _slice_state(self, what: str) -> Any:
         state = self._state()
         if what not in state:
-            raise ArgumentError(f"View {self.name!r} has no {what}.", expected="a slice view", got=f"a {state['kind']} view")
+            raise ArgumentError(
+                f"View {self.name!r} has no {what}.", expected="a slice view", got=f"a {state['kind']} view"
+            )
         return state[what]
 
     @property
@@ -89,7 +91,9 @@ class View:
 
         shown = self._session.call("view.background", name=self.name)
         if not isinstance(shown, Volume):
-            raise ArgumentError(f"View {self.name!r} shows no volume.", expected="a volume in its background", got="none")
+            raise ArgumentError(
+                f"View {self.name!r} shows no volume.", expected="a volume in its background", got="none"
+            )
         return shown
 
     def image(self, size: tuple[int, int] | None = None) -> Image:

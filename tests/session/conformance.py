@@ -772,9 +772,7 @@ def a_series_is_indexed_found_and_loaded(slicer: Any, folder: Path) -> None:
         assert slicer.dicom.thumbnail(series).startswith(b"\x89PNG")
         [volume] = slicer.dicom.load(series.SeriesInstanceUID)
         assert np.array_equal(volume.array, expected)
-        assert np.allclose(
-            volume.affine, [[-0.5, 0, 0, 2.5], [0, -0.7, 0, 3], [0, 0, 2.5, 10], [0, 0, 0, 1]]
-        )
+        assert np.allclose(volume.affine, [[-0.5, 0, 0, 2.5], [0, -0.7, 0, 3], [0, 0, 2.5, 10], [0, 0, 0, 1]])
         assert volume.window_level == (300, -900)
         assert volume.units == "Hounsfield unit"
         assert len(volume.attributes["DICOM.instanceUIDs"].split()) == 6

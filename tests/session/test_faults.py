@@ -234,24 +234,16 @@ def test_close_ends_the_slicer_it_started() -> None:
 
 
 def test_a_slicer_ends_with_the_notebook_that_started_it() -> None:
-    code = (
-        "import slicer_notebook as sn, os, sys\n"
-        "s = sn.launch()\n"
-        "print(s._link.hello.pid, flush=True)\n"
-        "os._exit(1)\n"
+    code = "import slicer_notebook as sn, os, sys\ns = sn.launch()\nprint(s._link.hello.pid, flush=True)\nos._exit(1)\n"
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=DEADLINE * 2, check=False
     )
-    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=DEADLINE * 2, check=False)
     pid = int(process.stdout.split()[0])
     _await_end(pid)
 
 
 def test_a_kept_slicer_outlives_its_notebook() -> None:
-    code = (
-        "import slicer_notebook as sn, os\n"
-        "s = sn.launch('kept-alive', keep=True)\n"
-        "s.run('left = 7')\n"
-        "os._exit(1)\n"
-    )
+    code = "import slicer_notebook as sn, os\ns = sn.launch('kept-alive', keep=True)\ns.run('left = 7')\nos._exit(1)\n"
     subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=DEADLINE * 2, check=False)
     with sn.connect("kept-alive") as session:
         assert session.eval("left") == 7
