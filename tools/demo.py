@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import sys
@@ -49,7 +50,17 @@ def headline(source: str) -> str:
 
 
 def write_html(notebook: nbformat.NotebookNode, path: Path) -> None:
-    """Write the executed notebook as one HTML file with its pictures inside."""
+    """Write the executed notebook as one HTML file with its pictures inside.
+
+    A widget needs a kernel and JavaScript from elsewhere; a page has neither, so its static picture is taken.
+    """
+    notebook = copy.deepcopy(notebook)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if len({"text/html", "image/png"} & data.keys()) > 0:
+                data.pop("application/vnd.jupyter.widget-view+json", None)
+    notebook.metadata.pop("widgets", None)
     exporter = HTMLExporter(embed_images=True)
     body, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"path": str(NOTEBOOK.parent)}})
     path.write_text(body, encoding="utf-8")

@@ -10,6 +10,8 @@ alone.
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 
 __all__ = ["IndexSummary", "Instance", "Series", "Skipped", "Study"]
@@ -217,3 +219,19 @@ class IndexSummary(msgspec.Struct, kw_only=True):
     removed: int = 0
     skipped: list[Skipped] = []
     seconds: float = 0.0
+
+    def __repr__(self) -> str:
+        counted = (
+            f"{self.instances} {_word('instance', self.instances)} of {self.series} {_word('series', self.series)} "
+            f"in {self.studies} {_word('study', self.studies)}; {self.files} {_word('file', self.files)} looked at: "
+            f"{self.added} new, {self.unchanged} known, {self.removed} gone, {len(self.skipped)} skipped"
+        )
+        reasons = Counter(each.reason for each in self.skipped)
+        told = ", ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
+        return f"<{counted}{f' ({told})' if told else ''}; {self.seconds:.2f} s>"
+
+
+def _word(noun: str, count: int) -> str:
+    if count == 1 or noun == "series":
+        return noun
+    return "studies" if noun == "study" else f"{noun}s"

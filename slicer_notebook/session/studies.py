@@ -34,22 +34,35 @@ class Records(list[R], Generic[R]):
         frame = pd.DataFrame([msgspec.structs.asdict(record) for record in self])
         if columns is not None:
             return frame.reindex(columns=list(columns))
-        first = [c for c in self.columns if c in frame]
-        rest = [c for c in frame if c not in first and frame[c].notna().any()]
+        first: list[str] = [c for c in self.columns if c in frame]
+        rest: list[str] = [c for c in frame if c not in first and frame[c].notna().any()]
         return frame[[*first, *rest]] if len(frame) else frame
+
+    def _table(self) -> pd.DataFrame:
+        """The first columns, as a person reads them: dates with dashes, lists without brackets."""
+        frame = self.to_dataframe().reindex(columns=[*self.columns]).fillna("")
+        for column in frame:
+            frame[column] = [_readable(str(column), value) for value in frame[column]]
+        return frame
 
     def _repr_html_(self) -> str:
         if not self:
             return "<em>none</em>"
-        frame = self.to_dataframe().reindex(columns=[*self.columns])
-        html: str = frame.fillna("").to_html(index=True, notebook=True)
+        html: str = self._table().to_html(index=True, notebook=True)
         return html
 
     def __repr__(self) -> str:
         if not self:
             return f"{type(self).__name__}([])"
-        text: Any = self.to_dataframe().reindex(columns=[*self.columns]).fillna("").to_string()
-        return str(text)
+        return str(self._table().to_string())
+
+
+def _readable(column: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return ", ".join(str(part) for part in value)
+    if column.endswith("Date") and isinstance(value, str) and len(value) == 8 and value.isdigit():
+        return f"{value[:4]}-{value[4:6]}-{value[6:]}"
+    return value
 
 
 class Studies(Records[Study]):
