@@ -288,6 +288,10 @@ class KernelLink(Link):
                 self._pidfd = os.pidfd_open(self.local_pid)
                 poller.register(self._pidfd, zmq.POLLIN)
         if self._pidfd < 0:
+            serverkey = getattr(self._client, "curve_publickey", None)
+            if serverkey is not None:
+                self._heartbeat.curve_secretkey = self._client.curve_secretkey
+                self._heartbeat.curve_publickey = self._heartbeat.curve_serverkey = serverkey
             self._heartbeat.connect(self._client._make_url("hb"))
             self._heartbeat.send(b"ping")
             poller.register(self._heartbeat, zmq.POLLIN)

@@ -400,3 +400,31 @@ def test_connecting_leaks_nothing(slicer: sn.Session) -> None:
     after = held()
     # A socket or a thread of the last round may be on its way out.
     assert all(a <= b + 2 for a, b in zip(after, before, strict=True)), (before, after)
+
+
+def test_what_goes_over_the_loopback_interface_is_encrypted(launched: sn.Session) -> None:
+    import json
+
+    file = Path(launched._launched.connection_file)  # type: ignore[union-attr]
+    assert file.stat().st_mode & 0o077 == 0
+    info = json.loads(file.read_text())
+    assert info["ip"] == "127.0.0.1"
+    assert info["curve_publickey"]
+    info["curve_secretkey"] = info["curve_publickey"] = None
+    stolen = file.with_name("kernel-without-keys.json")
+    stolen.write_text(json.dumps({k: v for k, v in info.items() if v is not None}))
+    with pytest.raises(errors.DeadlineError):
+        sn.connect(stolen, timeout=0.5)
+
+
+def test_a_slicer_elsewhere_is_watched_by_its_heartbeat(own: sn.Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    from slicer_notebook.session import kernel_link
+
+    monkeypatch.delattr(os, "pidfd_open")
+    monkeypatch.setattr(kernel_link, "_HEARTBEAT_LIMIT", 1.0)
+    with sn.connect(own.name) as second:
+        job = busy(second, "import time\ntime.sleep(2.5)\nprint('still here')")
+        assert job.exception(DEADLINE) is None  # busy is not lost: the heartbeat needs no main thread
+        os.kill(own._link.hello.pid, signal.SIGKILL)
+        with pytest.raises(errors.ConnectionLostError):
+            second.submit("session.ping").result(DEADLINE)
