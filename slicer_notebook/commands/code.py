@@ -59,7 +59,9 @@ def _compile(code: str, filename: str, mode: str) -> Any:
 
 @command("code.run")
 def run(host: Host, code: str) -> Any:
-    """Run Python code in Slicer's main namespace, as a notebook cell would: magics work, the last expression is displayed.
+    """Run Python code in Slicer's main namespace, as a notebook cell would.
+
+    Magics work, the last expression is displayed.
 
     Raises:
         RemoteError: the code raised; the remote traceback is in it.
@@ -78,7 +80,7 @@ def run(host: Host, code: str) -> Any:
         raise _remote(exc.with_traceback(None), 0) from None
     last: ast.expr | None = None
     if tree.body and isinstance(tree.body[-1], ast.Expr) and not transformed.rstrip().endswith(";"):
-        last = tree.body.pop().value  # type: ignore[attr-defined]
+        last = tree.body.pop().value
     try:
         exec(compile(tree, filename, "exec", dont_inherit=True), names)
         if last is not None:
@@ -91,7 +93,7 @@ def run(host: Host, code: str) -> Any:
     except SlicerNotebookError as exc:
         exc.remote_traceback = exc.remote_traceback or traceback.format_exc()
         raise
-    except Exception as exc:
+    except Exception as exc:  # noqa: BLE001 - the user's code may raise anything; it goes back to the user
         raise _remote(exc, 1) from None
 
 
@@ -108,7 +110,7 @@ def _exec(code: str, names: dict[str, Any]) -> None:
         exec(compiled, names)
     except KeyboardInterrupt as exc:
         raise _interrupted(exc) from None
-    except Exception as exc:
+    except Exception as exc:  # noqa: BLE001 - the user's code may raise anything; it goes back to the user
         raise _remote(exc, 1) from None
 
 
@@ -131,7 +133,7 @@ def evaluate(host: Host, expression: str) -> Any:
         return eval(compiled, namespace(host))
     except KeyboardInterrupt as exc:
         raise _interrupted(exc) from None
-    except Exception as exc:
+    except Exception as exc:  # noqa: BLE001 - the user's code may raise anything; it goes back to the user
         raise _remote(exc, 1) from None
 
 
@@ -150,14 +152,16 @@ def define(host: Host, key: str, name: str, source: str) -> None:
     compiled = _compile(source, f"<slicer function {name} {key[:8]}>", "exec")
     try:
         exec(compiled, names, local)
-    except Exception as exc:
+    except Exception as exc:  # noqa: BLE001 - the user's code may raise anything; it goes back to the user
         raise _remote(exc, 1) from None
     _functions[key] = local[name]
 
 
 @command("code.call")
 def call(host: Host, key: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
-    """Call a function of ``code.define``. Node references become nodes, or ids where the parameter is annotated ``str``.
+    """Call a function of ``code.define``.
+
+    Node references become nodes, or ids where the parameter is annotated ``str``.
 
     Raises:
         RemoteError: the function raised.
@@ -181,7 +185,7 @@ def call(host: Host, key: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
     except SlicerNotebookError as exc:
         exc.remote_traceback = exc.remote_traceback or traceback.format_exc()
         raise
-    except Exception as exc:
+    except Exception as exc:  # noqa: BLE001 - the user's code may raise anything; it goes back to the user
         raise _remote(exc, 1) from None
 
 

@@ -45,7 +45,7 @@ def index(host: Host, paths: list[str], database: str | None = None) -> dict[str
 
 @command("dicom.studies", thread="worker", journal=False)
 def studies(host: Host, filters: dict[str, Any] | None = None, database: str | None = None) -> list[dict[str, Any]]:
-    """Studies of the index, newest first, as `Study` records.
+    """Studies of the index as `Study` records, by patient's name, patient ID and date.
 
     Args:
         filters: DICOM keyword → text with ``*`` and ``?``, a date range ``20100101-20101231``; ``text`` searches all.

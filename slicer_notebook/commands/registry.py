@@ -1,8 +1,8 @@
 """A command, defined once.
 
-A command is a typed function whose first parameter is the host. Its definition gives the name on the wire, the checks of
-its arguments on both ends, its documentation and its schema. The body runs in Slicer; the module that holds it imports
-neither VTK nor Slicer, so that a notebook without Slicer can read the signatures.
+A command is a typed function whose first parameter is the host. Its definition gives the name on the wire, the checks
+of its arguments on both ends, its documentation and its schema. The body runs in Slicer; the module that holds it
+imports neither VTK nor Slicer, so that a notebook without Slicer can read the signatures.
 """
 
 from __future__ import annotations

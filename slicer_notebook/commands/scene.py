@@ -72,7 +72,8 @@ def load(host: Host, path: str, filetype: str | None = None, properties: dict[st
 
     Args:
         path: where Slicer runs.
-        filetype: Slicer's name of the kind of file (``VolumeFile``, ``SegmentationFile``...); by the extension without it.
+        filetype: Slicer's name of the kind of file (``VolumeFile``, ``SegmentationFile``...); by the extension
+            without it.
         properties: further reader options, such as ``{"name": ..., "labelmap": True}``.
 
     Raises:

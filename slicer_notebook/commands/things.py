@@ -83,7 +83,10 @@ def model_points(host: Host, node: NodeLike) -> Array:
 
 @command("model.triangles", journal=False)
 def model_triangles(host: Host, node: NodeLike) -> Array:
-    """The surface's triangles, int64 [n, 3], indices into ``model.points``; strips and polygons are cut into triangles."""
+    """The surface's triangles, int64 [n, 3], indices into ``model.points``.
+
+    Strips and polygons are cut into triangles.
+    """
     from vtkmodules.util.numpy_support import vtk_to_numpy
     from vtkmodules.vtkFiltersCore import vtkTriangleFilter
 
@@ -95,7 +98,8 @@ def model_triangles(host: Host, node: NodeLike) -> Array:
     triangles.PassVertsOff()
     triangles.Update()
     polygons = triangles.GetOutput().GetPolys()
-    return vtk_to_numpy(polygons.GetConnectivityArray()).astype(np.int64).reshape(-1, 3)
+    found_indices: Array = vtk_to_numpy(polygons.GetConnectivityArray())
+    return found_indices.astype(np.int64).reshape(-1, 3)
 
 
 def _need_mesh(node: Any) -> None:

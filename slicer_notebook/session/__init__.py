@@ -101,8 +101,8 @@ def connect(
     """Connect to a running Slicer. Closing the session, or the notebook, leaves it running.
 
     Args:
-        target: a session's name (see `sessions`) or a kernel's connection file. Without one: this very process when it is a
-            Slicer, else the only one that runs.
+        target: a session's name (see `sessions`) or a kernel's connection file. Without one: this very process when it
+            is a Slicer, else the only one that runs.
         timeout: seconds to wait for its answer; a busy Slicer answers when it has finished what it is at.
         shared_memory: False sends arrays through the socket even on one machine.
 

@@ -58,7 +58,7 @@ class Dicom:
         return job
 
     def studies(self, **filters: Any) -> Studies:
-        """Studies of the index, newest first.
+        """Studies of the index, by patient's name, patient ID and date.
 
         Args:
             filters: DICOM keywords with text (``PatientName="Comp*"``), a date range
@@ -108,7 +108,8 @@ class Dicom:
         several = [series] if isinstance(series, (str, Series)) else list(series)
         volumes: list[Volume] = []
         for each in several:
-            volumes += self._session.wait(self.load_job(each, show))
+            loaded = self._session.wait(self.load_job(each, show))
+            volumes += loaded
         return volumes
 
 

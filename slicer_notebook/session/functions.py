@@ -111,7 +111,10 @@ class RemoteFunction(Generic[P, R]):
 
 
 def _plain_hints(function: Callable[..., Any]) -> dict[str, Any]:
-    """Annotations that can be checked: plain types and containers of them. Those of Slicer's classes are not known here."""
+    """Annotations that can be checked: plain types and containers of them.
+
+    Slicer's own classes are not known here, and so not checked.
+    """
     try:
         hints = typing.get_type_hints(function)
     except (NameError, AttributeError, TypeError):

@@ -159,7 +159,8 @@ class Volume(Node):
     @property
     def dtype(self) -> np.dtype[Any]:
         """The voxels' dtype."""
-        return np.dtype(self._info("dtype"))
+        dtype: np.dtype[Any] = np.dtype(self._info("dtype"))
+        return dtype
 
     @property
     def spacing(self) -> tuple[float, float, float]:

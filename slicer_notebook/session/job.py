@@ -241,12 +241,13 @@ class Job(Generic[T]):
 
     def deliver(self, raw: Any, error: BaseException | None, seconds: float = 0.0) -> None:
         """The end. A second one is ignored."""
+        if error is None and not self._finished and 0 <= self.progress < 1:
+            # Before `result` returns: whoever watches the progress has seen all of it then.
+            self.deliver_progress(1.0, self.text, self.data)
         with self._condition:
             if self._finished:
                 return
             self._raw, self._error, self.seconds = raw, error, seconds
-            if error is None and self.progress >= 0:
-                self.progress = 1.0
             self._finished = True
             callbacks, self._callbacks = self._callbacks, []
             self._condition.notify_all()
@@ -262,5 +263,5 @@ class Job(Generic[T]):
     def _run(self, function: Callable[[Job[T]], Any]) -> None:
         try:
             function(self)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the user's callback may raise anything; the others still have to run
             _log.exception("A callback of %r failed.", self)

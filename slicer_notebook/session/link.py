@@ -151,7 +151,7 @@ class Link(abc.ABC):
         while (function := self._callbacks.get()) is not None:
             try:
                 function()
-            except Exception:
+            except Exception:  # noqa: BLE001 - the user's callback may raise anything; the thread has to go on
                 _log.exception("A callback failed.")
 
     def _end_callbacks(self) -> None:
@@ -227,11 +227,8 @@ def rebuild(info: messages.ErrorInfo) -> errors.SlicerNotebookError:
         info.message, expected=info.expected, got=info.got, hint=info.hint, details=info.details
     )
     # Of an error of ours only the message matters; the traceback is for what nobody foresaw.
-    if (
-        isinstance(error, errors.CommandError)
-        or type(error) is errors.JobCancelledError
-        and "File" in (info.traceback or "")
-    ):
+    interrupted = type(error) is errors.JobCancelledError and "File" in (info.traceback or "")
+    if isinstance(error, errors.CommandError) or interrupted:
         error.remote_traceback = info.traceback
     error.vtk_errors = list(info.vtk_errors)
     return error

@@ -1,4 +1,7 @@
-"""A progress bar for a call that waits, in the cell; plain HTML, so that it needs no widget and no second thread's luck."""
+"""A progress bar for a call that waits, in the cell.
+
+Plain HTML, so that it needs no widget and no second thread's luck.
+"""
 
 from __future__ import annotations
 

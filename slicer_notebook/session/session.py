@@ -397,7 +397,7 @@ class Session:
         for callback in list(self._subscribers[kind]):
             try:
                 callback(data)
-            except Exception:
+            except Exception:  # noqa: BLE001 - the user's callback may raise anything; the others still have to run
                 _log.exception("A callback for %s events failed.", kind)
 
     def _lost(self, error: errors.SessionError) -> None:

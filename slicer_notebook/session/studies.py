@@ -34,8 +34,9 @@ class Records(list[R], Generic[R]):
         frame = pd.DataFrame([msgspec.structs.asdict(record) for record in self])
         if columns is not None:
             return frame.reindex(columns=list(columns))
-        first: list[str] = [c for c in self.columns if c in frame]
-        rest: list[str] = [c for c in frame if c not in first and frame[c].notna().any()]
+        known = [str(c) for c in frame]
+        first: list[str] = [c for c in self.columns if c in known]
+        rest: list[str] = [c for c in known if c not in first and frame[c].notna().any()]
         return frame[[*first, *rest]] if len(frame) else frame
 
     def _table(self) -> pd.DataFrame:
