@@ -47,6 +47,7 @@ class SubjectHierarchyItems:
     def __init__(self, slicer: Any, scene: Any) -> None:
         self._slicer = slicer
         self._scene = scene
+        self._held: Any = None
         self._segmentation_tags: dict[str, tuple[Any, list[int]]] = {}
         scene_class = slicer.vtkMRMLScene
         self._on_added = self._with_node(self._node_added)
@@ -55,6 +56,7 @@ class SubjectHierarchyItems:
         scene.AddObserver(scene_class.NodeAboutToBeRemovedEvent, self._on_about_to_be_removed)
         for event in (scene_class.EndImportEvent, scene_class.EndRestoreEvent, scene_class.EndBatchProcessEvent):
             scene.AddObserver(event, self._import_ended)
+        scene.AddObserver(scene_class.StartCloseEvent, self._closing)
         scene.AddObserver(scene_class.EndCloseEvent, self._closed)
 
     @staticmethod
@@ -128,8 +130,14 @@ class SubjectHierarchyItems:
         for index in range(scene.GetNumberOfNodes()):
             self.add(scene.GetNthNode(index))
 
+    def _closing(self, _scene: Any, _event: str) -> None:
+        # Displayable managers ask for the hierarchy while nodes go. Held, it is the old one that they get; otherwise
+        # the scene would make a new one in between, and an import that follows could not be merged with it.
+        self._held = self.node
+
     def _closed(self, _scene: Any, _event: str) -> None:
         self._segmentation_tags.clear()
+        self._held = None
 
     # -- segments -----------------------------------------------------------------------------------------------
 
@@ -162,9 +170,11 @@ class SubjectHierarchyItems:
         return found
 
     def _update_segments(self, node: Any) -> None:
+        if self._busy() or node.GetScene() is None:
+            return
         hierarchy = self.node
         item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
-        if item == 0 or node.GetScene() is None:
+        if item == 0:
             return
         constants = self._slicer.vtkMRMLSubjectHierarchyConstants
         segmentation = node.GetSegmentation()

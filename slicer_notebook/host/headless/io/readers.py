@@ -273,6 +273,10 @@ def _load_sequence(request: Request) -> list[Any]:
 
 def _load_scene(request: Request) -> list[Any]:
     """Nodes that the scene added. Raises `FileFormatError`: an empty list is no failure here."""
+    # XML and zip are looked into for scenes only.
+    from . import scenes
+
+    scenes.check(request.path)
     scene = request.application.scene
     clear = request.flag("clear", False)
     before = set() if clear else {scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())}
@@ -282,11 +286,13 @@ def _load_scene(request: Request) -> list[Any]:
         scene.SetURL(request.path)
         done = bool(scene.Connect(request.messages) if clear else scene.Import(request.messages))
     if not done:
+        said = request.messages.GetAllMessagesAsString().strip()
         raise FileFormatError(
-            f"Slicer could not read the scene {Path(request.path).name}.",
-            expected="a MRML scene (.mrml) or bundle (.mrb)",
-            got=request.path,
-            details={"messages": request.messages.GetAllMessagesAsString()},
+            f"Slicer could not read all of the scene {Path(request.path).name}.",
+            expected="a scene whose data files are all there",
+            got=said or request.path,
+            hint="what could be read is in the scene",
+            details={"messages": said},
         )
     nodes = [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
     return [node for node in nodes if node not in before and node.GetSaveWithScene()]

@@ -130,6 +130,9 @@ def write(node: Any, storage: Any, path: str, properties: dict[str, Any]) -> Non
     Raises:
         CommandError: writing failed; ``details["messages"]`` holds what Slicer said.
     """
+    if node.IsA("vtkMRMLVolumeNode") and node.GetImageData() is None:
+        # The storage node would report success and write nothing.
+        raise CommandError(f"{node.GetName()} has no voxels to write.", got=path, details={"messages": "no image data"})
     storage.SetFileName(path)
     if "useCompression" in properties:
         storage.SetUseCompression(int(bool(properties["useCompression"])))
