@@ -1,8 +1,8 @@
 """The agent: the Slicer end of the link. One in a process, a connection for each notebook.
 
 The kernel opens the comm (a client-opened one fails on xeus-python 0.19). Requests come as ``comm_msg`` on the shell
-channel and are answered on IOPub; a cancel may come on the control channel, which ipykernel reads on a thread of its own
-while a command runs (Jupyter messaging protocol 5.3).
+channel and are answered on IOPub; a cancel may come on the control channel, which ipykernel reads on a thread of its
+own while a command runs (Jupyter messaging protocol 5.3).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from slicer_notebook.commands.host import Host
 from slicer_notebook.host.events import SceneWatcher
 from slicer_notebook.host.executor import Executor, Outcome, Run
 from slicer_notebook.host.main_thread import MainThread
-from slicer_notebook.protocol import messages, shm, values
+from slicer_notebook.protocol import messages, shm, transfers, values
 
 __all__ = ["Agent", "Connection", "serve"]
 
@@ -55,7 +55,7 @@ class Connection:
         self._reader = shm.SegmentReader(self._released.append)
         self._shared = False
         self._probe = shm.probe_array()
-        self._transfers: dict[int, bytearray] = {}
+        self._incoming = transfers.Incoming()
         self._next_transfer = 0
         self._lock = threading.Lock()
         self._last_progress: dict[int, float] = {}
@@ -89,7 +89,9 @@ class Connection:
     def _store(self, array: values.Array, buffers: list[Any]) -> values.ArrayHeader:
         values.check_array(array)
         if self._shared and array.nbytes >= values.SHARE_FROM:
-            return self._pool.store(array)
+            # Out of shared memory (a container's limit): the socket still works.
+            with contextlib.suppress(OSError):
+                return self._pool.store(array)
         if array.nbytes <= values.CHUNK_SIZE:
             # The bytes leave on another thread, after the volume may have changed: copy.
             return values.store_in_buffer(array.copy(), buffers)
@@ -99,11 +101,9 @@ class Connection:
         with self._lock:
             self._next_transfer += 1
             transfer = self._next_transfer
-        contiguous = array.copy(order="C")
-        data = memoryview(contiguous).cast("B")
-        for offset in range(0, len(data), values.CHUNK_SIZE):
-            chunk = messages.Chunk(transfer=transfer, offset=offset, total=len(data))
-            self._transmit([*values.encode(chunk), data[offset : offset + values.CHUNK_SIZE]])
+        # The bytes leave on another thread, after the volume may have changed: copy.
+        for buffers in transfers.outgoing(array.copy(order="C"), transfer):
+            self._transmit(buffers)
         return values.ArrayHeader(dtype=array.dtype.str, shape=array.shape, transfer=transfer)
 
     def _other(self, value: Any) -> Any:
@@ -119,8 +119,10 @@ class Connection:
         """Handle one message from the notebook."""
         try:
             message = values.decode(buffers, fetch=self.fetch)
-        except errors.SlicerNotebookError:
-            _log.exception("A message from %s could not be read.", self.client or self.name)
+            if isinstance(message, messages.Chunk):
+                self._incoming.add(message, buffers)
+        except errors.SlicerNotebookError as exc:
+            self._refuse(buffers, exc)
             return
         if isinstance(message, messages.Request):
             for lease in message.releases:
@@ -131,21 +133,23 @@ class Connection:
         elif isinstance(message, messages.Release):
             for lease in message.leases:
                 self._pool.release(lease)
-        elif isinstance(message, messages.Chunk):
-            whole = self._transfers.setdefault(message.transfer, bytearray(message.total))
-            data = buffers[1]
-            whole[message.offset : message.offset + len(data)] = data
         elif isinstance(message, messages.Attach):
             self._attach(message)
+
+    def _refuse(self, buffers: list[Any], error: errors.SlicerNotebookError) -> None:
+        """Answer a request that could not be read in full, so that nobody waits for ever; log what is no request."""
+        with contextlib.suppress(errors.SlicerNotebookError):
+            message = values.decode(buffers, fetch=values.no_array)
+            if isinstance(message, messages.Request):
+                self._reply(message.id, Outcome(None, error, None, 0.0))
+                return
+        _log.error("A message from %s could not be read: %s", self.client or self.name, error)
 
     def _fetch(self, header: values.ArrayHeader, buffers: list[Any]) -> values.Array:
         if header.segment is not None:
             return self._reader.fetch(header)
         if header.transfer >= 0:
-            whole = self._transfers.pop(header.transfer, None)
-            if whole is None:
-                raise errors.ProtocolError("An array's parts did not come.", got=f"transfer {header.transfer}")
-            return values.array_from_bytes(header, whole)
+            return self._incoming.take(header)
         return values.fetch_from_buffer(header, buffers)
 
     def _attach(self, message: messages.Attach) -> None:
@@ -181,9 +185,12 @@ class Connection:
     def _reply(self, request: int, outcome: Outcome) -> None:
         self._last_progress.pop(request, None)
         # What was printed leaves before the reply, so that it is shown before the call returns.
+        # ipykernel's flush waits for another thread (0.2 ms): not when there is nothing to flush. What that thread is
+        # just sending leaves before the reply, which it sends too.
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(AttributeError, ValueError):
-                stream.flush()
+            if getattr(stream, "_flush_pending", True):
+                with contextlib.suppress(AttributeError, ValueError):
+                    stream.flush()
         releases = self.take_released()
         if outcome.error is None:
             try:
@@ -209,6 +216,7 @@ class Connection:
         self.agent.executor.cancel_all(self.name)
         self._pool.close()
         self._reader.close()
+        self._incoming.clear()
 
 
 def _unsendable(result: Any, exc: Exception) -> errors.ArgumentError:
@@ -237,7 +245,7 @@ class Agent:
         self,
         host: Host,
         wake: Callable[[Callable[[], None]], None],
-        later: Callable[[float, Callable[[], None]], None],
+        later: Callable[[float, Callable[[], None]], object],
         *,
         reads_control: bool = False,
         name: str = "slicer",

@@ -28,7 +28,7 @@ class SceneWatcher:
     """
 
     def __init__(
-        self, host: Host, send: Callable[[str, Any], None], later: Callable[[float, Callable[[], None]], None]
+        self, host: Host, send: Callable[[str, Any], None], later: Callable[[float, Callable[[], None]], object]
     ) -> None:
         self._host = host
         self._send = send

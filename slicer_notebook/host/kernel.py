@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import uuid
-from typing import Any
+from typing import Any, Final
 
 from slicer_notebook.errors import ProtocolError, SlicerNotInstalledError
 from slicer_notebook.host.agent import Agent, Connection
@@ -15,7 +15,11 @@ from slicer_notebook.protocol.messages import TARGET_NAME
 __all__ = ["launch", "open_comm"]
 
 #: Name of the session, for the kernel's own record; set by the launcher.
-NAME_VARIABLE = "SLICER_NOTEBOOK_NAME"
+NAME_VARIABLE: Final = "SLICER_NOTEBOOK_NAME"
+
+
+#: Between a message's identities and the message (Jupyter messaging, "The Wire Protocol").
+DELIM: Final = b"<IDS|MSG>"
 
 
 def _kernel() -> Any:
@@ -38,14 +42,13 @@ def make_agent() -> Agent:
 
     kernel = _kernel()
     loop = IOLoop.current()
-    agent = Agent(
+    return Agent(
         _host(),
-        lambda function: loop.add_callback(function),
-        lambda seconds, function: loop.call_later(seconds, function),
+        loop.add_callback,
+        loop.call_later,
         reads_control=_read_control(kernel),
         name=os.environ.get(NAME_VARIABLE, "slicer"),
     )
-    return agent
 
 
 def _host() -> Any:
@@ -143,6 +146,46 @@ def open_comm(token: str) -> None:
         del _comms[gone]
 
 
+def _kernel_class() -> type[Any]:
+    """ipykernel's kernel, with a shorter way for the messages of the link."""
+    import inspect
+
+    from ipykernel.ipkernel import IPythonKernel
+
+    class SlicerKernel(IPythonKernel):
+        """Around each message ipykernel publishes "busy" and "idle", which wakes its IOPub thread while the answer is
+        being made. For a comm message it can do without, and does so itself while an ``async`` cell waits; here it
+        always does (1.43 ms instead of 1.62 ms for a command that does nothing).
+        """
+
+        async def shell_main(self, subshell_id: str | None, msg: Any) -> None:
+            lock = self._main_asyncio_lock
+            if subshell_id is None and lock is not None and not lock.locked() and _is_link_message(msg):
+                await self.dispatch_shell(msg, subshell_id=subshell_id, concurrent=True)
+            else:
+                await super().shell_main(subshell_id, msg)
+
+    # ipykernel 7.3 and later
+    fits = hasattr(IPythonKernel, "shell_main") and (
+        "concurrent" in inspect.signature(IPythonKernel.dispatch_shell).parameters
+    )
+    return SlicerKernel if fits else IPythonKernel
+
+
+def _is_link_message(frames: list[Any]) -> bool:
+    """Whether these frames look like a message of one of our comms; its signature is checked by who handles it."""
+    # Jupyter's wire protocol: identities, delimiter, signature, header, parent header, metadata, content, buffers.
+    for index, frame in enumerate(frames):
+        if frame.bytes == DELIM:
+            rest = frames[index + 1 :]
+            return (
+                len(rest) > 4
+                and b'"comm_msg"' in rest[1].bytes
+                and any(key.encode() in rest[4].bytes for key in _comms)
+            )
+    return False
+
+
 def launch() -> None:
     """Run the kernel "Slicer (headless)" until it is shut down. The command line is ipykernel's (``-f FILE``)."""
     from slicer_notebook.host import headless
@@ -150,9 +193,10 @@ def launch() -> None:
     host = headless.start()
     from ipykernel.kernelapp import IPKernelApp
 
-    app = IPKernelApp.instance()
+    app = IPKernelApp.instance(kernel_class=_kernel_class())
     app.initialize(sys.argv[1:])
     slicer = host.slicer
+    assert app.shell is not None
     app.shell.user_ns.update(slicer=slicer, mrmlScene=slicer.mrmlScene)
     app.shell.user_ns_hidden.update(slicer=None, mrmlScene=None)
     make_agent()

@@ -134,6 +134,4 @@ class Release(msgspec.Struct, tag="release", kw_only=True):
     leases: list[int]
 
 
-Message = (
-    Hello | Attach | Request | Reply | Progress | Event | LogRecord | Cancel | Chunk | Release
-)
+Message = Hello | Attach | Request | Reply | Progress | Event | LogRecord | Cancel | Chunk | Release

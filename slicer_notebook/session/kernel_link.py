@@ -1,7 +1,7 @@
 """The link to an agent in a Jupyter kernel, over ZeroMQ.
 
-Callers send on a socket of their own under a lock; one background thread receives. (One thread for both would add a hand-over
-and a wake-up to each call: 0.2 ms of 1.)
+Callers send on a socket of their own under a lock; one background thread receives. (One thread for both would add a
+hand-over and a wake-up to each call: 0.2 ms of 1.)
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 from typing import Any
 
 import zmq
-from jupyter_client import BlockingKernelClient
+from jupyter_client.blocking.client import BlockingKernelClient
 
 from slicer_notebook import __version__, errors
 from slicer_notebook.protocol import messages, shm, transfers, values
@@ -161,7 +161,10 @@ class KernelLink(Link):
                     continue
                 if message["msg_type"] == "comm_open" and message["content"].get("target_name") == messages.TARGET_NAME:
                     self._consider(message, token)
-                elif message["msg_type"] == "execute_reply" and message["parent_header"].get("msg_id") == request["header"]["msg_id"]:
+                elif (
+                    message["msg_type"] == "execute_reply"
+                    and message["parent_header"].get("msg_id") == request["header"]["msg_id"]
+                ):
                     _raise_bootstrap(message["content"])
             self._check_opening(deadline)
 
@@ -230,9 +233,7 @@ class KernelLink(Link):
         with self._tx_lock:
             if self._closing.is_set():
                 raise self._fresh_error() if self._error else errors.SessionClosedError("The session is closed.")
-            sent = self._session.send(
-                self._shell_tx, message or self._comm_message(), buffers=buffers
-            )
+            sent = self._session.send(self._shell_tx, message or self._comm_message(), buffers=buffers)
         found: str = sent["header"]["msg_id"]
         return found
 
@@ -396,7 +397,9 @@ class KernelLink(Link):
                 self._session.send(self._shell_tx, "comm_close", {"comm_id": self._comm_id, "data": {}})
                 # The closing message must leave before the socket does.
                 self._shell_tx.linger = 500
-        self._lost(errors.SessionClosedError("The session was closed.", hint="sn.connect() or sn.launch() gives a new one"))
+        self._lost(
+            errors.SessionClosedError("The session was closed.", hint="sn.connect() or sn.launch() gives a new one")
+        )
         self._closing.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(2.0)
