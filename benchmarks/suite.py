@@ -1,0 +1,301 @@
+"""The four benchmarks. Each takes a `Bench` and gives rows."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import slicer_notebook as sn
+from benchmarks import data, peers
+from benchmarks.measure import Row, Times, interleave, median_of, timed
+
+__all__ = ["BENCHMARKS", "TITLES", "Bench"]
+
+
+@dataclass
+class Bench:
+    """What the benchmarks share: one Slicer, one volume.
+
+    Attributes:
+        scale: the numbers of rounds are multiplied with it.
+        say: called with (benchmark, round, rounds).
+    """
+
+    say: Callable[[str, int, int], None]
+    scale: float = 1.0
+    stack: ExitStack = field(default_factory=ExitStack)
+
+    @cached_property
+    def slicer(self) -> sn.Session:
+        """A Slicer of its own."""
+        return self.stack.enter_context(sn.launch())
+
+    @cached_property
+    def comm(self) -> peers.BareComm:
+        """A bare comm to that Slicer's kernel."""
+        assert self.slicer._launched is not None
+        return self.stack.enter_context(peers.BareComm(self.slicer._launched.connection_file))
+
+    @cached_property
+    def engine(self) -> Any:
+        """An ipyparallel engine; None without ipyparallel."""
+        return self.stack.enter_context(peers.engine())
+
+    @cached_property
+    def voxels(self) -> data.Array:
+        """The phantom: int16, 128 MiB."""
+        return data.phantom()
+
+    @cached_property
+    def folder(self) -> Path:
+        return Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="slicer-notebook-bench-")))
+
+    def rounds(self, count: int) -> int:
+        return max(3, round(count * self.scale))
+
+    def interleave(self, name: str, contenders: dict[str, Callable[[], float]], rounds: int, warm_up: int = 1) -> Times:
+        return interleave(
+            contenders, self.rounds(rounds), warm_up=warm_up, report=lambda done, all_: self.say(name, done, all_)
+        )
+
+    @contextmanager
+    def fresh(self, *, shared_memory: bool = True) -> Iterator[sn.Session]:
+        """A second session on the Slicer, which has sent no array yet."""
+        with sn.connect(self.slicer.name, shared_memory=shared_memory) as session:
+            yield session
+
+
+def round_trip(bench: Bench) -> list[Row]:
+    """A command that does nothing."""
+    slicer, comm, engine = bench.slicer, bench.comm, bench.engine
+
+    def alone(function: Callable[[], object]) -> Callable[[], float]:
+        def run() -> float:
+            comm.drain()
+            return median_of(60, timed(function))()
+
+        return run
+
+    contenders = {
+        "ours": alone(lambda: slicer.call("session.ping")),
+        "comm": alone(comm.echo),
+        "execute": alone(comm.execute),
+    }
+    if engine is not None:
+        contenders["ipyparallel"] = alone(lambda: engine.apply_sync(_nothing))
+    times = bench.interleave("round_trip", contenders, 15)
+    ours = times["ours"]
+    rows = [
+        Row("round_trip", 'slicer.call("session.ping")', "bare comm echo, same kernel", ours, times["comm"], 1.3),
+        Row("round_trip", 'slicer.call("session.ping")', "execute, same kernel", ours, times["execute"], 0.5),
+    ]
+    if engine is not None:
+        what = "ipyparallel apply_sync"
+        rows.append(Row("round_trip", 'slicer.call("session.ping")', what, ours, times["ipyparallel"], 0.5))
+    return rows
+
+
+def _volume(session: sn.Session, volume: sn.Volume) -> sn.Volume:
+    """The volume as a handle of another session."""
+    found = session[volume.id]
+    assert isinstance(found, sn.Volume)
+    return found
+
+
+def _nothing() -> None:
+    """What ipyparallel's engine is asked to do."""
+
+
+def arrays(bench: Bench) -> list[Row]:
+    """128 MiB of voxels, both ways."""
+    source = bench.voxels
+    volume = bench.slicer.add_volume(source, name="bench")
+    target = source.copy()
+
+    def first_read() -> float:
+        with bench.fresh() as session:
+            node = _volume(session, volume)
+            return timed(lambda: node.array)()
+
+    def first_write() -> float:
+        with bench.fresh() as session:
+            node = _volume(session, volume)
+            return timed(lambda: setattr(node, "array", source))()
+
+    fresh_copy = timed(lambda: np.copyto(np.empty_like(source), source))
+    warm_copy = timed(lambda: np.copyto(target, source))
+    first = bench.interleave(
+        "arrays", {"read": first_read, "fresh": fresh_copy, "write": first_write, "fresh again": fresh_copy}, 9
+    )
+    # Three writes until segments are used again: the volume holds one, and the one before until its successor came.
+    repeated = bench.interleave(
+        "arrays",
+        {
+            "read": timed(lambda: volume.array),
+            "warm": warm_copy,
+            "write": timed(lambda: setattr(volume, "array", source)),
+            "warm again": warm_copy,
+        },
+        15,
+        warm_up=4,
+    )
+    np.testing.assert_array_equal(volume.array, source)
+    fresh_peer, warm_peer = "numpy.copyto into a new array", "numpy.copyto into a used array"
+    rows = [
+        Row("arrays", "v.array, first", fresh_peer, first["read"], first["fresh"], 1.5),
+        Row("arrays", "v.array, repeated", warm_peer, repeated["read"], repeated["warm"], 2.0),
+        Row("arrays", "v.array = a, first", fresh_peer, first["write"], first["fresh again"], 1.5),
+        Row("arrays", "v.array = a, repeated", warm_peer, repeated["write"], repeated["warm again"], 2.0),
+    ]
+    return rows + _arrays_and_ipyparallel(bench, volume) + _arrays_through_the_socket(bench, volume)
+
+
+def _arrays_and_ipyparallel(bench: Bench, volume: sn.Volume) -> list[Row]:
+    engine, source = bench.engine, bench.voxels
+    if engine is None:
+        return []
+    engine.push({"a": source}, block=True)
+    times = bench.interleave(
+        "arrays",
+        {
+            "read": timed(lambda: volume.array),
+            "pull": timed(lambda: engine.pull("a", block=True)),
+            "write": timed(lambda: setattr(volume, "array", source)),
+            "push": timed(lambda: engine.push({"a": source}, block=True)),
+        },
+        7,
+    )
+    return [
+        Row("arrays", "v.array, repeated", "ipyparallel pull", times["read"], times["pull"]),
+        Row("arrays", "v.array = a, repeated", "ipyparallel push", times["write"], times["push"]),
+    ]
+
+
+def _arrays_through_the_socket(bench: Bench, volume: sn.Volume) -> list[Row]:
+    bench.comm.run("import slicer; bench_array = slicer.util.arrayFromVolume(slicer.util.getNode('bench'))")
+    with bench.fresh(shared_memory=False) as session:
+        node = _volume(session, volume)
+        times = bench.interleave(
+            "arrays",
+            {
+                "ours": timed(lambda: node.array),
+                "comm": timed(lambda: bench.comm.echo(array="bench_array")),
+            },
+            5,
+        )
+    bench.comm.run("del bench_array")
+    return [
+        Row("arrays", "v.array without shared memory", "bare comm, one buffer", times["ours"], times["comm"]),
+    ]
+
+
+def launch(bench: Bench) -> list[Row]:
+    """From nothing to a picture."""
+    path = bench.folder / "launch.nrrd"
+    data.write_nrrd(path, data.phantom((128, 256, 256)))
+    bare_png = bench.folder / "bare.png"
+    pictures: dict[str, bytes] = {}
+
+    def ours() -> float:
+        started = time.perf_counter()
+        session = sn.launch()
+        try:
+            session.load(path)
+            pictures["ours"] = session.view("Red").image().png
+            return time.perf_counter() - started
+        finally:
+            session.close()
+
+    def bare() -> float:
+        started = time.perf_counter()
+        command = [sys.executable, "-m", "benchmarks.bare_start", str(path), str(bare_png)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            seconds = time.perf_counter() - started
+        if line != b"done\n":
+            raise RuntimeError(f"{command} ended with {process.returncode}")
+        return seconds
+
+    times = bench.interleave("launch", {"ours": ours, "bare": bare}, 7)
+    if pictures["ours"] != bare_png.read_bytes():
+        raise RuntimeError("the two pictures differ")
+    what, peer = "sn.launch(), load, first picture", "the same in one process"
+    return [Row("launch", what, peer, times["ours"], times["bare"], 1.2)]
+
+
+def _bare_picture(offset: float) -> float:
+    """Runs in Slicer: seconds of a bare render, read and encode of the Red view."""
+    import io
+    import time
+
+    import slicer
+    from PIL import Image
+    from vtkmodules.util.numpy_support import vtk_to_numpy
+    from vtkmodules.vtkCommonCore import vtkUnsignedCharArray
+
+    widget = slicer.app.layoutManager().sliceWidget("Red")
+    window = widget.sliceView().renderWindow()
+    logic = widget.sliceLogic()
+    started = time.perf_counter()
+    logic.SetSliceOffset(offset)
+    window.Render()
+    width, height = window.GetSize()
+    pixels = vtkUnsignedCharArray()
+    window.GetPixelData(0, 0, width - 1, height - 1, 1, pixels, 0)
+    array = vtk_to_numpy(pixels).reshape(height, width, 3)[::-1]
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, "PNG", compress_level=1)
+    return time.perf_counter() - started
+
+
+def picture(bench: Bench) -> list[Row]:
+    """A slice of a loaded volume, another one each time."""
+    slicer = bench.slicer
+    path = bench.folder / "picture.nrrd"
+    data.write_nrrd(path, bench.voxels)
+    slicer.load(path)
+    red = slicer.view("Red")
+    low, high = red.offset_range
+    bare_picture = slicer.function(_bare_picture)
+    # The two go through the same offsets, half a turn apart.
+    offsets = np.linspace(low, high, 61)[1:-1].tolist()
+    ours_at, bare_at = itertools.cycle(offsets), itertools.cycle(offsets[30:] + offsets[:30])
+
+    def ours() -> object:
+        red.offset = next(ours_at)
+        return red.image(size=(512, 512))
+
+    times = bench.interleave(
+        "picture",
+        {"ours": median_of(3, timed(ours)), "bare": median_of(3, lambda: bare_picture(next(bare_at)))},
+        20,
+    )
+    peer = "render, read, encode in that process"
+    return [Row("picture", "offset, image(size=(512, 512)), PNG", peer, times["ours"], times["bare"], 1.3)]
+
+
+BENCHMARKS: dict[str, Callable[[Bench], list[Row]]] = {
+    "round_trip": round_trip,
+    "arrays": arrays,
+    "launch": launch,
+    "picture": picture,
+}
+
+TITLES = {
+    "round_trip": "Round trip of a command that does nothing",
+    "arrays": "128 MiB of int16 voxels",
+    "launch": "From launch() to the first picture",
+    "picture": "A 512 x 512 slice picture of a loaded 128 MiB volume",
+}
