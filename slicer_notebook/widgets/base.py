@@ -27,8 +27,9 @@ def error_in_words(error: BaseException) -> dict[str, str]:
     """An error for the browser: ``message``, ``hint`` (what to do), ``kind`` (the class's name)."""
     if isinstance(error, SlicerNotebookError):
         message = error.message or type(error).__name__
-        if error.expected is not None and error.got is not None:
-            message += f" Expected: {error.expected}; got: {error.got}."
+        if error.got is not None:
+            expected = f"Expected {error.expected}, got " if error.expected is not None else ""
+            message += f" ({expected}{error.got})"
         return {"message": message, "hint": error.hint or "", "kind": type(error).__name__}
     return {"message": str(error) or type(error).__name__, "hint": "", "kind": type(error).__name__}
 

@@ -57,7 +57,7 @@ def series_row(series: Series) -> dict[str, Any]:
         "number": series.SeriesNumber,
         "modality": series.Modality or "",
         "description": series.SeriesDescription or series.ProtocolName or "",
-        "body": series.BodyPartExamined or "",
+        "body": (series.BodyPartExamined or "").capitalize(),
         "date": date(series.SeriesDate),
         "images": series.NumberOfSeriesRelatedInstances,
     }

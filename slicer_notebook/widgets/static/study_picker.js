@@ -20,7 +20,7 @@ function marked(text, words) {
 function byPatient(studies) {
   const patients = new Map();
   for (const study of studies) {
-    const key = study.id || study.name || study.uid;
+    const key = study.id || study.name ? `${study.id}\n${study.name}` : study.uid;
     if (!patients.has(key)) patients.set(key, { name: study.name, id: study.id, born: study.born, sex: study.sex, studies: [] });
     patients.get(key).studies.push(study);
   }
@@ -167,7 +167,7 @@ function render({ model, el }) {
       },
       h("span", { class: "sn-study-date" }, ...marked(study.date || "No date", wanted)),
       h("span", { class: "sn-tags" }, ...study.modalities.map((modality) => h("span", { class: "sn-tag" }, ...marked(modality, wanted)))),
-      h("span", { class: "sn-study-title" }, ...marked(study.description || "No description", wanted)),
+      h("span", { class: study.description ? "sn-study-title" : "sn-study-title sn-hint" }, ...marked(study.description || "No description", wanted)),
       h("span", { class: "sn-study-facts" }, study.accession ? ["Acc. ", ...marked(study.accession, wanted), " · "] : null, `${count(study.series, "series", "series")}, ${count(study.images, "image")}`),
       chosen ? h("span", { class: "sn-chosen", title: `${chosen} chosen` }, String(chosen)) : null,
     );
@@ -182,6 +182,7 @@ function render({ model, el }) {
   function open(uid, focus = false) {
     if (state.open !== uid) {
       state.open = uid;
+      focusSeries = false;
       if (!state.rows.has(uid)) questions.ask({ type: "open", study: uid });
       drawSeries();
     }
@@ -195,6 +196,7 @@ function render({ model, el }) {
 
   // -- series ---------------------------------------------------------------------------------------------------
   const inView = new Set();
+  let focusSeries = false;
   let askTimer = null;
   const watcher = new IntersectionObserver(
     (entries) => {
@@ -228,7 +230,9 @@ function render({ model, el }) {
     }
     const list = state.rows.get(study.uid);
     const trouble = seriesErrors.get(study.uid);
-    seriesHead.replaceChildren(
+    seriesHead.replaceChildren();
+    fill(
+      seriesHead,
       h("span", { class: "sn-series-title" }, study.description || study.name || study.id || "Study"),
       h("span", { class: "sn-series-facts" }, [study.date, study.accession && `Acc. ${study.accession}`].filter(Boolean).join(" · ")),
       list && list.length > 1 ? h("button", { class: "sn-link", type: "button", onclick: () => selectAll(list) }, "Select all") : null,
@@ -243,6 +247,8 @@ function render({ model, el }) {
     }
     seriesList.replaceChildren(...list.map((row, index) => seriesCard(row, index === 0)));
     for (const card of seriesList.children) watcher.observe(card);
+    if (focusSeries && seriesList.firstChild && studyList.contains(document.activeElement)) focusCard(seriesList.firstChild);
+    focusSeries = false;
   }
 
   function seriesCard(row, first) {
@@ -277,15 +283,17 @@ function render({ model, el }) {
       ? h("img", { src: known.url, alt: "", draggable: "false" })
       : h("span", { class: known.png_error ? "sn-thumb-none" : "sn-thumb-wait", title: known.png_error?.message }, row.modality || "?");
     const facts = [];
-    for (const volume of plan?.volumes.slice(0, 3) ?? []) facts.push([volume.size, volume.spacing, volume.orientation].filter(Boolean).join(" · "));
+    for (const volume of plan?.volumes.slice(0, 3) ?? []) facts.push([volume.size, volume.orientation].filter(Boolean).join(" · "));
+    if (plan?.volumes.length === 1 && plan.volumes[0].spacing) facts.push(plan.volumes[0].spacing);
     if (plan && plan.volumes.length > 3) facts.push(`and ${plan.volumes.length - 3} further volumes`);
-    card.replaceChildren(
+    fill(
+      card,
       h("div", { class: "sn-thumb" }, picture, h("span", { class: "sn-tick", "aria-hidden": "true" }, icon("check"))),
       h(
         "div",
         { class: "sn-card-text" },
         h("div", { class: "sn-card-title", title }, title),
-        h("div", { class: "sn-card-facts" }, h("span", { class: "sn-tag" }, row.modality || "?"), row.number === null ? null : `No. ${row.number}`, h("span", {}, count(row.images, "image"))),
+        h("div", { class: "sn-card-facts" }, h("span", { class: "sn-tag" }, row.modality || "?"), h("span", {}, count(row.images, "image")), row.number === null ? null : h("span", {}, `No. ${row.number}`)),
         plan && plan.volumes.length > 1 ? h("div", { class: "sn-card-plan" }, `Becomes ${plan.volumes.length} volumes:`) : null,
         ...facts.map((fact) => h("div", { class: "sn-card-plan" }, fact)),
         known.plan_error ? h("div", { class: "sn-card-error" }, icon("error"), h("span", {}, known.plan_error.message)) : null,
@@ -462,6 +470,8 @@ function render({ model, el }) {
       event.preventDefault();
       const card = seriesList.querySelector(".sn-card[data-uid]");
       if (card) focusCard(card);
+      // The series are still on their way: they get the focus when they come.
+      else focusSeries = true;
     }
   });
 
