@@ -9,8 +9,6 @@ import sys
 import traceback
 from typing import Any
 
-import msgspec
-
 from slicer_notebook.commands import context
 from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.registry import command
@@ -93,7 +91,7 @@ def run(host: Host, code: str) -> Any:
     except SlicerNotebookError as exc:
         exc.remote_traceback = exc.remote_traceback or traceback.format_exc()
         raise
-    except Exception as exc:  # noqa: BLE001 - the user's code may raise anything; it goes back to the user
+    except BaseException as exc:  # noqa: BLE001 - the user's code may raise anything, also SystemExit
         raise _remote(exc, 1) from None
 
 
@@ -110,7 +108,7 @@ def _exec(code: str, names: dict[str, Any]) -> None:
         exec(compiled, names)
     except KeyboardInterrupt as exc:
         raise _interrupted(exc) from None
-    except Exception as exc:  # noqa: BLE001 - the user's code may raise anything; it goes back to the user
+    except BaseException as exc:  # noqa: BLE001 - the user's code may raise anything, also SystemExit
         raise _remote(exc, 1) from None
 
 
@@ -133,7 +131,7 @@ def evaluate(host: Host, expression: str) -> Any:
         return eval(compiled, namespace(host))
     except KeyboardInterrupt as exc:
         raise _interrupted(exc) from None
-    except Exception as exc:  # noqa: BLE001 - the user's code may raise anything; it goes back to the user
+    except BaseException as exc:  # noqa: BLE001 - the user's code may raise anything, also SystemExit
         raise _remote(exc, 1) from None
 
 
@@ -152,7 +150,9 @@ def define(host: Host, key: str, name: str, source: str) -> None:
     compiled = _compile(source, f"<slicer function {name} {key[:8]}>", "exec")
     try:
         exec(compiled, names, local)
-    except Exception as exc:  # noqa: BLE001 - the user's code may raise anything; it goes back to the user
+    except KeyboardInterrupt as exc:
+        raise _interrupted(exc) from None
+    except BaseException as exc:  # noqa: BLE001 - the user's code may raise anything, also SystemExit
         raise _remote(exc, 1) from None
     _functions[key] = local[name]
 
@@ -185,7 +185,7 @@ def call(host: Host, key: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
     except SlicerNotebookError as exc:
         exc.remote_traceback = exc.remote_traceback or traceback.format_exc()
         raise
-    except Exception as exc:  # noqa: BLE001 - the user's code may raise anything; it goes back to the user
+    except BaseException as exc:  # noqa: BLE001 - the user's code may raise anything, also SystemExit
         raise _remote(exc, 1) from None
 
 
@@ -200,13 +200,3 @@ def _argument(host: Host, value: Any, annotation: str | None) -> Any:
     if isinstance(value, NodeRef):
         return value.id if annotation == "str" else host.node(value)
     return value
-
-
-def check_result(value: Any, wanted: Any) -> Any:
-    """``value`` converted to the annotated type of a function's result; ArgumentError when it does not fit."""
-    try:
-        return msgspec.convert(value, wanted)
-    except msgspec.ValidationError as exc:
-        raise ArgumentError(
-            "The function's result is not of its annotated type.", expected=str(wanted), got=str(exc)
-        ) from None

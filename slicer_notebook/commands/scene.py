@@ -27,14 +27,14 @@ def nodes(host: Host, class_name: str | None = None, hidden: bool = False) -> li
 
     Args:
         class_name: a MRML class such as ``vtkMRMLScalarVolumeNode``; all nodes that a user would see without one.
-        hidden: also those that Slicer hides from its lists (``GetHideFromEditors``).
+        hidden: also those that Slicer hides from its lists (``GetHideFromEditors``), and singletons such as view nodes.
 
     Raises:
         ArgumentError: no such MRML class.
     """
     found = host.nodes(class_name)
     if class_name is None and not hidden:
-        found = [n for n in found if not n.GetHideFromEditors()]
+        found = [n for n in found if not n.GetHideFromEditors() and not n.GetSingletonTag()]
     return [host.ref(n) for n in found]
 
 

@@ -146,3 +146,41 @@ def histogram(host: Host, node: NodeLike, bins: int = 256) -> tuple[Array, Array
     finite = voxels if voxels.dtype.kind in "iu" else voxels[np.isfinite(voxels)]
     counts, edges = np.histogram(finite, bins=bins)
     return counts, edges
+
+
+@command("volume.render_presets", journal=False)
+def render_presets(host: Host) -> list[str]:
+    """Names of Slicer's volume rendering presets, such as ``CT-Chest-Contrast-Enhanced`` or ``MR-Default``."""
+    presets = host.slicer.modules.volumerendering.logic().GetPresetsScene()
+    return [presets.GetNthNode(i).GetName() for i in range(presets.GetNumberOfNodes())]
+
+
+@command("volume.render")
+def render(host: Host, node: NodeLike, preset: str | None = None, visible: bool = True) -> None:
+    """Show a volume in the 3-D view by volume rendering, or hide it there.
+
+    Args:
+        preset: one of ``volume.render_presets``; without one Slicer's default, or what was set before.
+
+    Raises:
+        ArgumentError: no such preset.
+    """
+    volume = host.node(node, "vtkMRMLScalarVolumeNode")
+    logic = host.slicer.modules.volumerendering.logic()
+    chosen = logic.GetPresetByName(preset) if preset is not None else None
+    if preset is not None and chosen is None:
+        raise ArgumentError(
+            f"There is no volume rendering preset {preset!r}.", expected=", ".join(render_presets(host)), got=preset
+        )
+    display = logic.GetFirstVolumeRenderingDisplayNode(volume)
+    if display is None:
+        if not visible:
+            return
+        display = logic.CreateDefaultVolumeRenderingNodes(volume)
+    if chosen is not None:
+        display.GetVolumePropertyNode().Copy(chosen)
+    display.SetVisibility(visible)
+    if visible:
+        for name in host.view_names():
+            if host.view(name).kind == "3d":
+                host.view(name).fit()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from slicer_notebook.session.images import Pictures
+    from slicer_notebook.session.images import Image, Pictures
     from slicer_notebook.session.session import Session
 
 __all__ = ["Markups", "Model", "Node", "Segmentation", "Table", "Transform", "Volume", "handle"]
@@ -197,6 +197,22 @@ class Volume(Node):
                 "Window and level do not fit.", expected='(window, level) or "auto"', got=repr(value)
             ) from None
         self._session.call("volume.set_window_level", node=self, window=window, level=level)
+
+    def render(
+        self, preset: str | None = None, visible: bool = True, size: tuple[int, int] | None = None
+    ) -> Image:
+        """Show the volume in the 3-D view by volume rendering (or hide it there); the view's picture.
+
+        Args:
+            preset: one of Slicer's presets, such as ``CT-Chest-Contrast-Enhanced``, ``CT-Bone``, ``MR-Default``.
+            size: (width, height) of the picture, pixels; the view's own without it.
+
+        Raises:
+            ArgumentError: no such preset; the message lists them.
+            ViewNotFoundError: the present layout has no 3-D view.
+        """
+        self._session.call("volume.render", node=self, preset=preset, visible=visible)
+        return self._session.view("3D").image(size)
 
     def histogram(self, bins: int = 256, ax: Axes | None = None) -> Axes:
         """The histogram of all voxels, drawn by matplotlib; counted in Slicer.

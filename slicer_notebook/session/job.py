@@ -241,13 +241,12 @@ class Job(Generic[T]):
 
     def deliver(self, raw: Any, error: BaseException | None, seconds: float = 0.0) -> None:
         """The end. A second one is ignored."""
-        if error is None and not self._finished and 0 <= self.progress < 1:
-            # Before `result` returns: whoever watches the progress has seen all of it then.
-            self.deliver_progress(1.0, self.text, self.data)
         with self._condition:
             if self._finished:
                 return
             self._raw, self._error, self.seconds = raw, error, seconds
+            if error is None and self.progress >= 0:
+                self.progress = 1.0
             self._finished = True
             callbacks, self._callbacks = self._callbacks, []
             self._condition.notify_all()

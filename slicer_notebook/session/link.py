@@ -9,8 +9,9 @@ import itertools
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from slicer_notebook import errors
 from slicer_notebook.protocol import messages
@@ -21,6 +22,30 @@ __all__ = ["Link"]
 
 _slicer_log = logging.getLogger("slicer_notebook.slicer")
 _log = logging.getLogger("slicer_notebook")
+
+
+#: Lines of Slicer's log that a session keeps.
+LOG_LINES = 1000
+
+
+class LogLine(NamedTuple):
+    """One line of Slicer's log.
+
+    Attributes:
+        time: seconds since the epoch.
+        level: as in Python's ``logging``.
+        source: ``vtk``, ``stdout`` or ``stderr``.
+        text: what was reported.
+    """
+
+    time: float
+    level: int
+    source: str
+    text: str
+
+    def __str__(self) -> str:
+        clock = time.strftime("%H:%M:%S", time.localtime(self.time))
+        return f"{clock} {logging.getLevelName(self.level)} [{self.source}] {self.text}"
 
 
 class Link(abc.ABC):
@@ -42,6 +67,8 @@ class Link(abc.ABC):
         self._lock = threading.Lock()
         self._error: errors.SessionError | None = None
         self._released: collections.deque[int] = collections.deque()
+        #: What Slicer printed or reported outside the user's own code, the latest last.
+        self.log: collections.deque[LogLine] = collections.deque(maxlen=LOG_LINES)
         self._callbacks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._callback_thread: threading.Thread | None = None
         self.on_event: Callable[[str, Any], None] = lambda _kind, _data: None
@@ -93,7 +120,7 @@ class Link(abc.ABC):
             command,
             cancel=lambda: self._cancel(number),
             convert=convert,
-            show=show if shows else _to_log,
+            show=show if shows else self._to_log,
             pump=self._pump(),
             post=self.post,
         )
@@ -179,7 +206,7 @@ class Link(abc.ABC):
             kind, data = message.kind, message.data
             self.post(lambda: self.on_event(kind, data))
         elif isinstance(message, messages.LogRecord):
-            _slicer_log.log(message.level, "%s", message.text)
+            self._log(message.level, message.text, message.source)
 
     def shutdown(self) -> None:
         """End the Slicer too, where that is this link's to do."""
@@ -190,7 +217,18 @@ class Link(abc.ABC):
         if job is not None:
             job.deliver_output(output)
         elif ours:
-            _to_log(output)
+            self._to_log(output)
+
+    def _to_log(self, output: Output) -> None:
+        if output.kind == "stream":
+            name = output.content.get("name", "stdout")
+            for line in output.content.get("text", "").splitlines():
+                if line.strip():
+                    self._log(logging.WARNING if name == "stderr" else logging.INFO, line, name)
+
+    def _log(self, level: int, text: str, source: str) -> None:
+        self.log.append(LogLine(time.time(), level, source, text))
+        _slicer_log.log(level, "%s", text)
 
     def _lost(self, error: errors.SessionError) -> None:
         """The Slicer is gone: every waiting call fails."""
@@ -211,14 +249,6 @@ class Link(abc.ABC):
         return type(found)(
             found.message, expected=found.expected, got=found.got, hint=found.hint, details=dict(found.details)
         )
-
-
-def _to_log(output: Output) -> None:
-    if output.kind == "stream":
-        level = logging.WARNING if output.content.get("name") == "stderr" else logging.INFO
-        for line in output.content.get("text", "").splitlines():
-            if line.strip():
-                _slicer_log.log(level, "%s", line)
 
 
 def rebuild(info: messages.ErrorInfo) -> errors.SlicerNotebookError:

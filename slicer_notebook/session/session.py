@@ -20,7 +20,7 @@ from slicer_notebook.session.handles import Markups, Node, Transform, Volume, ha
 from slicer_notebook.session.images import Image, Pictures
 from slicer_notebook.session.job import Job
 from slicer_notebook.session.launcher import Launched
-from slicer_notebook.session.link import Link
+from slicer_notebook.session.link import Link, LogLine
 from slicer_notebook.session.progress import shown
 from slicer_notebook.session.views import View
 
@@ -142,6 +142,14 @@ class Session:
                 "shared_memory": bool(getattr(self._link, "_shared", True)),
             }
         return dict(self._info)
+
+    @property
+    def log(self) -> list[LogLine]:
+        """The latest lines that Slicer, VTK and ITK reported or printed outside of your own code, oldest first.
+
+        They are also records of Python's logger ``slicer_notebook.slicer``.
+        """
+        return list(self._link.log)
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "running" if self.alive else "lost"

@@ -48,3 +48,11 @@ def wrong_arguments_are_refused(slicer: Any, _: Path) -> None:
 def an_unknown_event_is_refused(slicer: Any, _: Path) -> None:
     with refused(errors.ArgumentError, "scene", "earthquake"):
         slicer.on("earthquake", print)
+
+
+@case
+def what_slicer_reports_is_in_the_log(slicer: Any, _: Path) -> None:
+    slicer.run("slicer.mrmlScene.AddNode(None)")
+    slicer.call("session.ping")
+    assert "null node" in slicer.log[-1].text
+    assert "ERROR [vtk]" in str(slicer.log[-1])

@@ -155,3 +155,13 @@ def volume_facts(slicer: Any, _: Path) -> None:
     assert volume.units == ""
     label = slicer.add_volume((phantom() > 0).astype(np.uint8), AFFINE, "labels", labelmap=True)
     assert label.class_name == "vtkMRMLLabelMapVolumeNode"
+
+
+@case
+def volumes_are_rendered_in_3d(slicer: Any, _: Path) -> None:
+    volume = slicer.add_volume(block().astype(np.int16) * 5, None, "block")
+    with refused(errors.ArgumentError, "CT-Nonsense", "CT-Bone"):
+        volume.render("CT-Nonsense")
+    shown = volume.render("CT-Bone", size=(64, 64)).array.astype(int)
+    hidden = volume.render(visible=False, size=(64, 64)).array.astype(int)
+    assert np.abs(shown - hidden)[24:40, 24:40].max() > 40
