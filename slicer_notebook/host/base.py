@@ -60,7 +60,8 @@ class MrmlHost:
 
     def _not_found(self, like: Any, class_name: str | None) -> None:
         what = f"{like.id} ({like.name!r})" if isinstance(like, NodeRef) else repr(like)
-        there = [n.GetName() or n.GetID() for n in self.nodes(class_name) if not n.GetHideFromEditors() and not n.GetSingletonTag()]
+        seen = [n for n in self.nodes(class_name) if not n.GetHideFromEditors() and not n.GetSingletonTag()]
+        there = [n.GetName() or n.GetID() for n in seen]
         raise NodeNotFoundError(
             f"There is no node {what} in the scene.",
             expected="an id or name of a node" + (f" of class {class_name}" if class_name else ""),

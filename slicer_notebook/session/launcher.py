@@ -158,8 +158,11 @@ class Launched:
 
 
 def _can_encrypt() -> bool:
-    """Whether both ends of this Python speak CurveZMQ (jupyter_client and ipykernel of 2026): other users of the machine
-    can then neither read nor write what goes over the loopback interface. Costs no measurable time per call."""
+    """Whether both ends of this Python speak CurveZMQ (jupyter_client and ipykernel of 2026).
+
+    Other users of the machine can then neither read nor write what goes over the loopback interface. It costs no
+    measurable time per call.
+    """
     import zmq
     from ipykernel.heartbeat import Heartbeat
 
