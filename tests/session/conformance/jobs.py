@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
+import slicer_notebook as sn
 from slicer_notebook import errors
 from tests.session.conformance.cases import case, refused
 
