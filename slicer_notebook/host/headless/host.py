@@ -12,7 +12,7 @@ from slicer_notebook.errors import FileFormatError, PathNotFoundError, Rendering
 from slicer_notebook.host.base import MrmlHost
 
 from .application import Application
-from .views import HeadlessView
+from .views import AnyView
 
 __all__ = ["HeadlessHost"]
 
@@ -47,7 +47,7 @@ class HeadlessHost(MrmlHost):
         """Names of the present layout's views, in the layout's order."""
         return [view.name for view in self.application.layout.views()]
 
-    def view(self, name: str) -> HeadlessView:
+    def view(self, name: str) -> AnyView:
         """The view called ``name``. Raises `ViewNotFoundError`."""
         return self.application.layout.view(name)
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from slicer_notebook.errors import ArgumentError, ViewNotFoundError
 
 from .native import NativeSliceView, NativeThreeDView
-from .views import Headless3DView, HeadlessSliceView, HeadlessView, LazyRender, Quiet
+from .views import AnyView, Headless3DView, HeadlessSliceView, LazyRender, Quiet
 
 __all__ = ["Layout"]
 
@@ -37,7 +37,7 @@ class Layout:
         self._scene = scene
         self._application_logic = application_logic
         self._on_dirty = on_dirty
-        self._views: dict[str, HeadlessView] = {}
+        self._views: dict[str, AnyView] = {}
         self._pauses = 0
         #: True while a picture is taken for which a view is changed and put back.
         self.quiet = Quiet()
@@ -69,7 +69,7 @@ class Layout:
         nodes = self.logic.GetViewNodes()
         return [nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems())]
 
-    def _make(self, node: Any) -> HeadlessView | None:
+    def _make(self, node: Any) -> AnyView | None:
         name = node.GetSingletonTag()
         lazy = LazyRender(lambda: self._on_dirty(name), self.quiet)
         for _ in range(self._pauses):
@@ -108,11 +108,11 @@ class Layout:
                 return found
         return {}
 
-    def views(self) -> list[HeadlessView]:
+    def views(self) -> list[AnyView]:
         """The present layout's views, in the layout's order."""
         return [self._views[node.GetID()] for node in self._nodes() if node.GetID() in self._views]
 
-    def all_views(self) -> list[HeadlessView]:
+    def all_views(self) -> list[AnyView]:
         """All views made so far, whether the present layout has them or not."""
         return list(self._views.values())
 
@@ -122,7 +122,7 @@ class Layout:
     def threed_views(self) -> list[Headless3DView]:
         return [view for view in self.views() if isinstance(view, Headless3DView)]
 
-    def view(self, name: str) -> HeadlessView:
+    def view(self, name: str) -> AnyView:
         """The view called ``name`` of the present layout.
 
         Raises:

@@ -31,7 +31,7 @@ REFUSED: Final = (
     "childWidgetVariables", "clickAndDrag", "confirmOkCancelDisplay", "confirmRetryCloseDisplay", "confirmYesNoDisplay",
     "createProgressDialog", "displayPythonShell", "findChild", "findChildren", "getModuleGui", "getModuleWidget",
     "getNewModuleGui", "getNewModuleWidget", "loadUI", "lookupTopLevelWidget", "mainWindow", "messageBox",
-    "moduleSelector", "openAddAnnotationFiducialDialog", "openAddColorTableDialog", "openAddDataDialog",
+    "moduleSelector", "openAddColorTableDialog", "openAddDataDialog",
     "openAddFiberBundleDialog", "openAddFiducialDialog", "openAddMarkupsDialog", "openAddModelDialog",
     "openAddScalarOverlayDialog", "openAddSegmentationDialog", "openAddShaderPropertyDialog", "openAddTransformDialog",
     "openAddVolumeDialog", "openSaveDataDialog", "pythonShell", "reloadScriptedModule", "restart", "selectModule",

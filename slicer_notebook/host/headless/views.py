@@ -21,7 +21,7 @@ from slicer_notebook.errors import ArgumentError, RenderingError
 from .backend import Renderer, probe
 from .native import NativeSliceView, NativeThreeDView
 
-__all__ = ["DEFAULT_SIZE", "Headless3DView", "HeadlessSliceView", "HeadlessView", "LazyRender", "Quiet"]
+__all__ = ["DEFAULT_SIZE", "AnyView", "Headless3DView", "HeadlessSliceView", "HeadlessView", "LazyRender", "Quiet"]
 
 #: Width and height in pixels of a view that nobody resized.
 DEFAULT_SIZE: Final = (512, 512)
@@ -392,3 +392,7 @@ class Headless3DView(HeadlessView):
     @orientation.setter
     def orientation(self, _name: str) -> None:
         raise self._slices_only("orientation")
+
+
+#: A view of either kind.
+AnyView = HeadlessSliceView | Headless3DView

@@ -1,3 +1,4 @@
+# ruff: noqa: PLR0917 - fixtures
 """Files of every kind that the headless Slicer reads and writes."""
 
 from __future__ import annotations
@@ -357,6 +358,5 @@ def test_the_io_manager_has_slicers_methods(host: HeadlessHost, slicer: Any, vol
 def test_file_types_are_named_once() -> None:
     names = [reader.file_type for reader in READERS]
     assert len(names) == len(set(names))
-    assert all(
-        extension.startswith(".") and extension.islower() for reader in READERS for extension in reader.extensions
-    )
+    extensions = [extension for reader in READERS for extension in reader.extensions]
+    assert all(extension.startswith(".") and extension.islower() for extension in extensions)
