@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
 import uuid
+from collections.abc import Iterator
 from typing import Any, Final
 
 from slicer_notebook.errors import ProtocolError, SlicerNotInstalledError
@@ -186,6 +188,21 @@ def _is_link_message(frames: list[Any]) -> bool:
     return False
 
 
+@contextlib.contextmanager
+def _without_debugger() -> Iterator[None]:
+    """Hide debugpy from ipykernel: importing it takes 0.1 s of a start, and a launched Slicer is driven by a session,
+    not debugged by JupyterLab. Users' code can import it afterwards.
+    """
+    hidden = {"debugpy": None} if "debugpy" not in sys.modules else {}
+    # None makes the import fail (Python's reference, "The import system", 5.3.1).
+    sys.modules.update(hidden)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
 def launch() -> None:
     """Run the kernel "Slicer (headless)" until it is shut down. The command line is ipykernel's (``-f FILE``)."""
     from slicer_notebook.host import headless
@@ -194,7 +211,8 @@ def launch() -> None:
     from ipykernel.kernelapp import IPKernelApp
 
     app = IPKernelApp.instance(kernel_class=_kernel_class())
-    app.initialize(sys.argv[1:])
+    with _without_debugger() if NAME_VARIABLE in os.environ else contextlib.nullcontext():
+        app.initialize(sys.argv[1:])
     slicer = host.slicer
     assert app.shell is not None
     app.shell.user_ns.update(slicer=slicer, mrmlScene=slicer.mrmlScene)

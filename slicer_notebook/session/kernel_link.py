@@ -38,6 +38,9 @@ finally:
     del _slicer_notebook_bootstrap
 """
 
+#: Milliseconds between two tries to reach a kernel that is just starting (ZeroMQ's default: 100).
+_RECONNECT = 20
+
 #: Seconds between two looks at the process and at released leases, when nothing comes.
 _TICK = 0.2
 
@@ -96,6 +99,7 @@ class KernelLink(Link):
         """
         deadline = time.monotonic() + timeout
         context = self._client.context
+        context.setsockopt(zmq.RECONNECT_IVL, _RECONNECT)
         self._iopub = self._client.connect_iopub()
         self._shell_rx = self._client.connect_shell()
         self._shell_tx = self._client.connect_shell()
@@ -118,14 +122,18 @@ class KernelLink(Link):
         """Until a message came on IOPub: the kernel runs, and the subscription (which takes a moment) is in force."""
         poller = zmq.Poller()
         poller.register(self._iopub, zmq.POLLIN)
-        asked = 0.0
+        poller.register(self._shell_rx, zmq.POLLIN)
+        self._session.send(self._shell_rx, "kernel_info_request", {})
         while True:
-            now = time.monotonic()
-            if now - asked > 0.5:
-                self._session.send(self._shell_rx, "kernel_info_request", {})
-                asked = now
-            if poller.poll(20):
+            ready = dict(poller.poll(20))
+            if self._iopub in ready:
                 return
+            if self._shell_rx in ready:
+                # The kernel answered, but what it published meanwhile came too early for the subscription: again.
+                self._shell_rx.recv_multipart()
+                if self._iopub.poll(20):
+                    return
+                self._session.send(self._shell_rx, "kernel_info_request", {})
             self._check_opening(deadline)
 
     def _check_opening(self, deadline: float) -> None:
