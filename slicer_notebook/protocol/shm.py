@@ -18,7 +18,6 @@ import contextlib
 import ctypes
 import errno
 import itertools
-import math
 import mmap
 import os
 import sys
@@ -32,7 +31,7 @@ from typing import Any, Final
 import numpy as np
 
 from slicer_notebook import errors
-from slicer_notebook.protocol.values import Array, ArrayHeader, SegmentRef, check_array
+from slicer_notebook.protocol.values import Array, ArrayHeader, SegmentRef, check_array, layout
 
 _HAS_MEMFD: Final = hasattr(os, "memfd_create") and sys.platform == "linux"
 
@@ -289,18 +288,18 @@ class SegmentReader:
         if ref is None:
             raise errors.ProtocolError("An array without a segment came.", expected="a segment", got="none")
         try:
-            dtype = np.dtype(header.dtype)
-            count = math.prod(header.shape)
-            if dtype.hasobject or min(header.shape, default=0) < 0 or header.offset + count * dtype.itemsize > ref.size:
+            dtype, count = layout(header)
+            if header.offset + count * dtype.itemsize > ref.size:
                 raise ValueError(f"{header.dtype} {header.shape} at byte {header.offset} of {ref.size}")
             # The lease ends with this object, which every view of the array keeps alive as its base.
             owner = self._mapping(ref).array(dtype, count, header.offset)
+            array = owner.reshape(header.shape)
         except (ValueError, TypeError, OverflowError) as exc:
             raise errors.ProtocolError(
                 "An array does not fit its shared memory.", expected="dtype and shape within the segment", got=str(exc)
             ) from exc
         weakref.finalize(owner, self._released, ref.lease).atexit = False
-        return owner.reshape(header.shape)
+        return array
 
     def _mapping(self, ref: SegmentRef) -> _Mapping:
         key = (ref.pid, ref.segment)

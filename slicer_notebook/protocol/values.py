@@ -6,6 +6,7 @@ never inside the MessagePack: the extension holds an `ArrayHeader` that says whe
 
 from __future__ import annotations
 
+import math
 import pathlib
 import threading
 from collections.abc import Callable
@@ -87,6 +88,9 @@ Store = Callable[[Array, list[Any]], ArrayHeader]
 #: Finds the bytes again.
 Fetch = Callable[[ArrayHeader, list[Any]], Array]
 
+#: Kinds of numpy dtypes whose bytes mean the same on the other end.
+_KINDS = "biufcSU"
+
 _header_encoder = msgspec.msgpack.Encoder()
 _header_decoder = msgspec.msgpack.Decoder(ArrayHeader)
 _node_decoder = msgspec.msgpack.Decoder(tuple[str, str, tuple[str, ...]])
@@ -99,7 +103,7 @@ def check_array(array: Array) -> None:
     Raises:
         ArrayError: object or structured dtype.
     """
-    if array.dtype.hasobject or array.dtype.kind not in "biufcSU":
+    if array.dtype.hasobject or array.dtype.kind not in _KINDS:
         raise errors.ArrayError(
             "An array of this dtype cannot be sent to or from Slicer.",
             expected="a numeric, boolean or fixed-width string dtype",
@@ -116,9 +120,34 @@ def store_in_buffer(array: Array, buffers: list[Any]) -> ArrayHeader:
     return ArrayHeader(dtype=array.dtype.str, shape=array.shape, buffer=len(buffers) - 1)
 
 
+def layout(header: ArrayHeader) -> tuple[np.dtype[Any], int]:
+    """The dtype and the number of elements that a header speaks of.
+
+    Raises:
+        ValueError, TypeError: no array of bytes is like that.
+    """
+    dtype = np.dtype(header.dtype)
+    if dtype.kind not in _KINDS or dtype.itemsize == 0 or min(header.shape, default=0) < 0:
+        raise ValueError(f"an array of dtype {header.dtype!r} and shape {header.shape}")
+    return dtype, math.prod(header.shape)
+
+
 def array_from_bytes(header: ArrayHeader, data: Any) -> Array:
-    """An array over ``data`` without a copy; read-only if ``data`` is."""
-    return np.frombuffer(data, dtype=np.dtype(header.dtype)).reshape(header.shape)
+    """An array over ``data`` without a copy; read-only if ``data`` is.
+
+    Raises:
+        ProtocolError: they do not fit each other.
+    """
+    try:
+        dtype, count = layout(header)
+        size = memoryview(data).nbytes
+        if size != count * dtype.itemsize:
+            raise ValueError(f"{size} bytes for dtype {header.dtype!r} and shape {header.shape}")
+        if count == 0:
+            return np.empty(header.shape, dtype=dtype)
+        return np.frombuffer(data, dtype=dtype).reshape(header.shape)
+    except (ValueError, TypeError, OverflowError) as exc:
+        raise errors.ProtocolError("An array does not fit its bytes.", got=str(exc)) from exc
 
 
 def fetch_from_buffer(header: ArrayHeader, buffers: list[Any]) -> Array:
