@@ -11,6 +11,7 @@ import collections
 import contextlib
 import logging
 import os
+import select
 import sys
 import threading
 from collections.abc import Callable
@@ -30,6 +31,10 @@ _log = logging.getLogger("slicer_notebook.agent")
 
 #: Least time between two progress messages of one run, seconds: a bar needs no more.
 _PROGRESS_EVERY = 0.05
+
+
+#: Seconds between two looks for notebooks that were killed.
+_LOOK_EVERY = 2.0
 
 
 class Connection:
@@ -54,6 +59,7 @@ class Connection:
         self._pool = shm.SegmentPool()
         self._reader = shm.SegmentReader(self._released.append)
         self._shared = False
+        self._pidfd = -1
         self._probe = shm.probe_array()
         self._incoming = transfers.Incoming()
         self._next_transfer = 0
@@ -155,6 +161,21 @@ class Connection:
     def _attach(self, message: messages.Attach) -> None:
         self.client = message.client
         self._shared = message.shared_memory
+        if message.shared_memory and hasattr(os, "pidfd_open"):
+            # The same machine: its death can be seen, even one that says no goodbye.
+            with contextlib.suppress(OSError):
+                self._pidfd = os.pidfd_open(message.pid)
+                self.agent.look_after_clients()
+
+    @property
+    def watched(self) -> bool:
+        """Whether the death of the notebook's process would be noticed."""
+        return self._pidfd >= 0
+
+    @property
+    def gone(self) -> bool:
+        """Whether the notebook's process is known to have ended."""
+        return self._pidfd >= 0 and bool(select.select([self._pidfd], [], [], 0)[0])
 
     def _request(self, request: messages.Request) -> None:
         try:
@@ -217,6 +238,9 @@ class Connection:
         self._pool.close()
         self._reader.close()
         self._incoming.clear()
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
 
 
 def _unsendable(result: Any, exc: Exception) -> errors.ArgumentError:
@@ -256,6 +280,8 @@ class Agent:
         self.main = MainThread(wake)
         self.executor = Executor(host, self.main, self._vtk_log)
         self.connections: dict[str, Connection] = {}
+        self._later = later
+        self._looking = False
         self.watcher = SceneWatcher(host, self._event, later)
         Agent.current = self
 
@@ -269,6 +295,23 @@ class Agent:
         connection = self.connections.pop(name, None)
         if connection is not None:
             connection.close()
+
+    def look_after_clients(self) -> None:
+        """Look every few seconds whether a notebook was killed: its arrays' memory comes back. On the main thread."""
+        if self._looking:
+            return
+        self._looking = True
+
+        def look() -> None:
+            for name, connection in list(self.connections.items()):
+                if connection.gone:
+                    _log.info("%s is gone.", connection.client)
+                    self.disconnect(name)
+            self._looking = any(connection.watched for connection in self.connections.values())
+            if self._looking:
+                self._later(_LOOK_EVERY, look)
+
+        self._later(_LOOK_EVERY, look)
 
     def _event(self, kind: str, data: Any) -> None:
         for connection in list(self.connections.values()):

@@ -308,7 +308,8 @@ class KernelLink(Link):
     def _tick(self) -> None:
         leases = self.take_released()
         if leases:
-            self._send(messages.Release(leases=leases))
+            with contextlib.suppress(errors.SessionError):  # closed meanwhile: then all leases are over
+                self._send(messages.Release(leases=leases))
         if self._pidfd >= 0:
             return
         if self._heartbeat.poll(0):
