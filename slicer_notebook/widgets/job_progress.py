@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import threading
 import time
 import uuid
-from functools import partial
 from typing import Any, Literal
 
 import anywidget
 import traitlets as t
 
-from slicer_notebook.errors import JobCancelledError
+from slicer_notebook.errors import DeadlineError, JobCancelledError
 from slicer_notebook.session import Job
 from slicer_notebook.session.output import Output, in_notebook, show
 from slicer_notebook.widgets import assets
 from slicer_notebook.widgets.base import error_in_words
-from slicer_notebook.widgets.threads import Home
 
 __all__ = ["JobProgress"]
 
 #: Seconds between two messages to the browser, at least.
 _EVERY = 0.1
+
+#: Seconds that the display waits for the end: what is done sooner is shown as done, in a saved notebook too.
+_SETTLE = 0.2
 
 
 class JobProgress(anywidget.AnyWidget):
@@ -43,7 +45,6 @@ class JobProgress(anywidget.AnyWidget):
         self._lock = threading.Lock()
         self._last = -float("inf")
         self._began = time.monotonic()
-        self._home = Home()
         super().__init__(_job=self._words(job), **kwargs)
         self.on_msg(self._on_message)
         job.on_progress(self._progressed)
@@ -105,12 +106,14 @@ class JobProgress(anywidget.AnyWidget):
         if not in_notebook():
             print(repr(self.job))  # noqa: T201 - a terminal shows no widget
             return
+        with contextlib.suppress(DeadlineError):
+            self.job.exception(_SETTLE)
         display_id = uuid.uuid4().hex
+        was_done = self.job.done
         self._publish("display_data", display_id)
-        if not self.job.done:
+        if not was_done:
             # The saved notebook says how it ended.
-            again = partial(self._publish, "update_display_data", display_id)
-            self.job.add_done_callback(lambda _job: self._home.call(again))
+            self.job.add_done_callback(lambda _job: self._publish("update_display_data", display_id))
 
     def _publish(self, kind: Literal["display_data", "update_display_data"], display_id: str) -> None:
         data, metadata = self._repr_mimebundle_()

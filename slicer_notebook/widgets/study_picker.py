@@ -40,7 +40,7 @@ class StudyPicker(SessionWidget):
     Attributes:
         value: what was loaded last, a list of `Volume`. Observable.
         selected: UIDs of the chosen series. Observable, settable.
-        studies: records of the index, newest first. Observable.
+        studies: records of the index, by patient. Observable.
 
     Observers are called on the notebook's main thread.
     """
@@ -71,7 +71,7 @@ class StudyPicker(SessionWidget):
         self._records: list[Study] = []
         self._details = Details(self._ask_index, thumbnail_size, self._detail_came)
         self._subscriptions.append(session.on("indexed", lambda _event: self.refresh()))
-        self.observe(self._selected_changed, "selected")
+        self.observe(self._tell_selected, "selected")
         self.refresh()
 
     def _ask_index(self, command: str, then: Any, **args: Any) -> Job[Any] | None:
@@ -227,7 +227,7 @@ class StudyPicker(SessionWidget):
         finally:
             self._quiet = False
 
-    def _selected_changed(self, _change: Any) -> None:
+    def _tell_selected(self, _change: Any) -> None:
         if not self._quiet:
             self.send({"type": "selected", "series": list(self.selected)})
 

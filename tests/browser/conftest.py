@@ -1,0 +1,92 @@
+"""A JupyterLab with the sample study, and a browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from slicer_notebook import kernelspec
+from slicer_notebook.sample_data import fetch, sample_folder
+from tests.browser.lab import CHROMIUM, CHROMIUM_ARGUMENTS, Lab
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+#: Where `make test` puts the study: looked up before the tests get folders of their own.
+_SAMPLE = sample_folder()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[playwright.Browser]:
+    """Debian's Chromium without a window."""
+    if not Path(CHROMIUM).exists():
+        pytest.skip("there is no Chromium here: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        found = driver.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def page(browser: playwright.Browser) -> Iterator[playwright.Page]:
+    """A page of its own, as large as a laptop's screen."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, device_scale_factor=1)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture(scope="session")
+def sample(_own_folders: None) -> Path:
+    """The sample study in the tests' own data folder; no copy."""
+    fetch(_SAMPLE)
+    here = sample_folder()
+    if not here.exists():
+        here.parent.mkdir(parents=True, exist_ok=True)
+        here.symlink_to(_SAMPLE)
+    return here
+
+
+@pytest.fixture(scope="session")
+def data_folder_of_a_user(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's data folder for Lab's kernels: the sample study, no index yet."""
+    folder = tmp_path_factory.mktemp("lab-data")
+    (folder / "sample").mkdir()
+    (folder / "sample" / sample.name).symlink_to(sample.resolve())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lab(root: Path, data_folder_of_a_user: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """JupyterLab with copies of the notebooks and the kernel "Slicer (headless)"."""
+    yield from _lab(root, data_folder_of_a_user, tmp_path_factory, "JupyterLab Light")
+
+
+@pytest.fixture(scope="module")
+def dark_lab(root: Path, data_folder_of_a_user: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The same in the dark theme."""
+    yield from _lab(root, data_folder_of_a_user, tmp_path_factory, "JupyterLab Dark")
+
+
+def _lab(root: Path, data: Path, tmp_path_factory: pytest.TempPathFactory, theme: str) -> Iterator[Lab]:
+    home = tmp_path_factory.mktemp("lab-home")
+    work = tmp_path_factory.mktemp("lab-work")
+    shutil.copytree(root / "notebooks", work / "notebooks")
+    kernelspec.install(prefix=str(home / "prefix"))
+    environment = {
+        "SLICER_NOTEBOOK_DATA": str(data),
+        "JUPYTER_PATH": str(home / "prefix" / "share" / "jupyter"),
+        "IPYTHONDIR": str(home / "ipython"),
+    }
+    with Lab(home, work, theme=theme, environment=environment) as found:
+        yield found
+
+
+@pytest.fixture
+def screenshots(root: Path, tmp_path: Path) -> Path:
+    """Where pictures of the screen go: the docs when UPDATE_SCREENSHOTS=1, else a folder of this test."""
+    folder = root / "docs" / "images" if os.environ.get("UPDATE_SCREENSHOTS") == "1" else tmp_path / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

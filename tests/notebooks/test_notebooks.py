@@ -1,0 +1,126 @@
+"""The example notebooks run from top to end, and what they show is what it should be."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+import numpy.typing as npt
+import pytest
+from nbclient import NotebookClient
+from PIL import Image
+
+from slicer_notebook import kernelspec
+from slicer_notebook.sample_data import fetch, sample_folder
+
+#: Where `make test` puts the study: looked up before the tests get folders of their own.
+_SAMPLE = sample_folder()
+
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+
+#: Seconds for a whole notebook; about 10 on a quiet machine.
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def notebook_environment(_own_folders: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The sample study in a data folder without an index, and the kernel "Slicer (headless)"."""
+    fetch(_SAMPLE)
+    folder = tmp_path_factory.mktemp("notebooks")
+    (folder / "data" / "sample").mkdir(parents=True)
+    (folder / "data" / "sample" / _SAMPLE.name).symlink_to(_SAMPLE)
+    kernelspec.install(prefix=str(folder / "prefix"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLICER_NOTEBOOK_DATA", str(folder / "data"))
+        patch.setenv("JUPYTER_PATH", str(folder / "prefix" / "share" / "jupyter"))
+        # A notebook chooses its own way to draw.
+        patch.delenv("MPLBACKEND", raising=False)
+        yield
+
+
+class Executed:
+    """A notebook that has run.
+
+    Args:
+        path: of the notebook.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.notebook = nbformat.read(path, as_version=4)
+        client = NotebookClient(
+            self.notebook, timeout=120, store_widget_state=False, resources={"metadata": {"path": str(path.parent)}}
+        )
+        client.execute()
+
+    def data(self, source: str, mime: str) -> str:
+        """The first output of a kind of the cell whose source contains ``source``."""
+        cell = next(each for each in self.notebook.cells if each.cell_type == "code" and source in each.source)
+        found = [output["data"][mime] for output in cell.outputs if mime in output.get("data", {})]
+        assert found, f"{source!r} has no {mime}: {cell.outputs}"
+        text: str = found[0]
+        return text
+
+    def printed(self, source: str) -> str:
+        """What that cell printed."""
+        cell = next(each for each in self.notebook.cells if each.cell_type == "code" and source in each.source)
+        return "".join(output["text"] for output in cell.outputs if output.output_type == "stream")
+
+    def picture(self, source: str) -> npt.NDArray[np.uint8]:
+        """Its PNG: uint8 [height, width, 3]."""
+        png = base64.b64decode(self.data(source, "image/png"))
+        return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_committed_notebooks_are_clean(path: Path) -> None:
+    notebook: Any = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert dict(notebook.metadata.language_info) == {"name": "python"}
+    for cell in notebook.cells:
+        assert not cell.metadata
+        if cell.cell_type == "code":
+            assert not cell.outputs
+            assert cell.execution_count is None
+
+
+def test_the_first_look(notebook_environment: None, root: Path) -> None:
+    done = Executed(root / "notebooks" / "01_first_look.ipynb")
+    assert "133" in done.data("job.result()", "text/plain")
+    table = done.data("picker = sn.StudyPicker", "text/html")
+    assert "LIDC-IDRI-0001" in table
+    assert "data:image/png" in table
+    assert "done" in done.data("slicer.dicom.index", "text/html")
+    assert "(133, 512, 512)" in done.data("array.shape", "text/plain")
+    assert done.data("sn.ViewThumbnails", "text/html").count("data:image/png") == 4
+    red = done.picture('slicer.view("Red")')
+    assert red.shape == (512, 512, 3)
+    # The corners are outside of the scanner's circle and black, the middle is a chest.
+    assert red[:20, :20].max() == 0
+    assert red[200:312, 200:312].std() > 20
+    soft = done.picture("volume.window_level")
+    assert np.abs(soft.astype(int) - red).mean() > 10
+    # Two moments of one view: the bones are the colour that the cell gave them.
+    bones = done.picture('slicer.view("3D")')
+    assert (
+        (np.abs(bones.astype(int) - bones[..., :1]).max(axis=-1) > 5) & (bones[..., 0] > bones[..., 2])
+    ).mean() > 0.02
+    assert "1 segment" in done.printed("%%slicer")
+    assert done.printed("@slicer.function") == "1983 ml are above 150 HU\n"
+    assert done.data("volume.histogram", "image/png")
+
+
+def test_a_notebook_on_the_slicer_kernel(notebook_environment: None, root: Path) -> None:
+    done = Executed(root / "notebooks" / "02_slicer_kernel.ipynb")
+    assert done.data("slicer.app.applicationVersion", "text/plain").startswith("('5.")
+    assert "running" in done.data("sn.connect()", "text/plain")
+    assert done.data("arrayFromVolume", "text/plain") == "((133, 512, 512), True)"
+    assert "LIDC-IDRI-0001" in done.data("sn.StudyPicker", "text/html")
+    assert done.data("sn.ViewThumbnails", "text/html").count("data:image/png") == 4
+    assert done.picture("SetWindowLevel").std() > 30
+    assert done.data("get_connection_file", "text/plain").endswith(".json'")

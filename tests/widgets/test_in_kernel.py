@@ -1,0 +1,171 @@
+"""Widgets in a real Jupyter kernel: what goes to the browser, from which thread observers are called, what is saved."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+import numpy as np
+import pytest
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.manager import KernelManager, start_new_kernel
+
+import slicer_notebook as sn
+
+#: Seconds for one cell.
+CELL = 60.0
+
+
+class Kernel:
+    """A notebook's kernel, and its front end's ears.
+
+    Args:
+        client: of a running kernel.
+    """
+
+    def __init__(self, client: BlockingKernelClient) -> None:
+        self.client = client
+        #: state of the widgets, by comm id, as a browser has it
+        self.models: dict[str, dict[str, Any]] = {}
+        self.displays: list[dict[str, Any]] = []
+
+    def run(self, code: str) -> str:
+        """Run a cell; what it printed. Raises `AssertionError` when it raised."""
+        identity = self.client.execute(code)
+        printed: list[str] = []
+        deadline = time.monotonic() + CELL
+        while True:
+            message = self.client.get_iopub_msg(timeout=max(0.1, deadline - time.monotonic()))
+            self._hear(message)
+            if message["parent_header"].get("msg_id") != identity:
+                continue
+            content = message["content"]
+            if message["msg_type"] == "stream":
+                printed.append(content["text"])
+            elif message["msg_type"] == "error":
+                raise AssertionError("\n".join(content["traceback"]))
+            elif message["msg_type"] == "status" and content["execution_state"] == "idle":
+                return "".join(printed)
+
+    def wait(self, condition: Any, what: str) -> None:
+        """Listen, while no cell runs, until ``condition()``."""
+        deadline = time.monotonic() + CELL
+        while not condition():
+            try:
+                self._hear(self.client.get_iopub_msg(timeout=max(0.1, deadline - time.monotonic())))
+            except Empty:
+                raise AssertionError(f"not in {CELL:.0f} s: {what}") from None
+
+    def say(self, comm_id: str, content: dict[str, Any]) -> None:
+        """What the browser would send to a widget."""
+        message = self.client.session.msg(
+            "comm_msg", {"comm_id": comm_id, "data": {"method": "custom", "content": content}}
+        )
+        self.client.shell_channel.send(message)
+
+    def model(self, name: str) -> str:
+        """The comm id of the newest widget that has a trait of this name."""
+        return [comm_id for comm_id, state in self.models.items() if name in state][-1]
+
+    def _hear(self, message: Any) -> None:
+        content = message["content"]
+        if message["msg_type"] == "comm_open" and content["target_name"] == "jupyter.widget":
+            self.models[content["comm_id"]] = dict(content["data"]["state"])
+        elif message["msg_type"] == "comm_msg" and content["data"].get("method") == "update":
+            self.models[content["comm_id"]].update(content["data"]["state"])
+        elif message["msg_type"] in ("display_data", "update_display_data", "execute_result"):
+            self.displays.append({"type": message["msg_type"], **content})
+
+
+@pytest.fixture
+def kernel(_own_folders: None) -> Iterator[Kernel]:
+    manager: KernelManager
+    manager, client = start_new_kernel(kernel_name="python3")
+    yield Kernel(client)
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+
+
+@pytest.fixture
+def joined(kernel: Kernel, indexed: sn.Session) -> Kernel:
+    """A kernel that has joined the tests' Slicer and its index."""
+    record = next(each for each in sn.sessions() if each.name == indexed.name)
+    kernel.run(
+        f"import slicer_notebook as sn\nslicer = sn.connect({record.connection_file!r})\n"
+        f"slicer.dicom.database = {indexed.dicom.database!r}"
+    )
+    return kernel
+
+
+def test_a_job_as_last_expression_is_a_bar_that_ends(joined: Kernel, tmp_path: Path) -> None:
+    """Without anybody having imported the widgets."""
+    gate = tmp_path / "gate"
+    waits = f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)"
+    joined.run("import sys; assert 'slicer_notebook.widgets' not in sys.modules")
+    joined.run(f"job = slicer.submit('code.run', code={waits!r})\njob")
+    bar = joined.model("_job")
+    assert joined.models[bar]["_job"]["state"] == "running"
+    gate.touch()
+    joined.wait(lambda: joined.models[bar]["_job"]["state"] == "done", "the end in the browser")
+    joined.wait(lambda: joined.displays[-1]["type"] == "update_display_data", "the end in the saved notebook")
+    first, last = joined.displays[0], joined.displays[-1]
+    assert "running" in first["data"]["text/html"]
+    assert first["transient"]["display_id"] == last["transient"]["display_id"]
+    assert "done" in last["data"]["text/html"]
+    assert last["data"]["application/vnd.jupyter.widget-view+json"]["model_id"] == bar
+
+
+def test_cancel_in_the_bar_stops_the_command(joined: Kernel, indexed: sn.Session) -> None:
+    joined.run("job = slicer.submit('code.run', code='import time\\nwhile True: time.sleep(0.01)')\njob")
+    bar = joined.model("_job")
+    joined.say(bar, {"type": "cancel"})
+    joined.wait(lambda: joined.models[bar]["_job"]["state"] == "cancelled", "the end")
+    assert indexed.eval("1") == 1
+
+
+def test_a_click_loads_while_no_cell_runs_and_observers_are_on_the_main_thread(joined: Kernel) -> None:
+    joined.run(
+        "import threading\npicker = sn.StudyPicker(slicer)\nseen = []\n"
+        "def look(change):\n"
+        "    main = threading.current_thread() is threading.main_thread()\n"
+        "    seen.append((main, change.new[0].array.shape))\n"
+        "picker.observe(look, 'value')\npicker"
+    )
+    picker = joined.model("_studies")
+    joined.wait(lambda: len(joined.models[picker]["_studies"] or []) == 2, "the studies")
+    joined.say(picker, {"type": "load", "series": ["1.2.826.0.1.1.1"]})
+    joined.wait(lambda: joined.models[picker]["_loading"].get("busy") is False, "the end of loading")
+    assert joined.run("print(seen, len(picker.value))") == "[(True, (12, 32, 32))] 1\n"
+
+
+def test_pictures_reach_the_browser_while_a_cell_runs(joined: Kernel, indexed: sn.Session) -> None:
+    indexed.add_volume(np.arange(8000, dtype=np.int16).reshape(20, 20, 20))
+    joined.run("views = sn.ViewThumbnails(slicer, size=(64, 64))\nviews")
+    model = joined.model("_views")
+    joined.wait(lambda: len(joined.models[model]["_views"] or []) == 4, "the pictures")
+    joined.run(
+        "import time\nend = time.monotonic() + 20\nred = slicer.view('Red')\nred.offset = 4.0\n"
+        "while views._views[0].get('offset') != 4.0 and time.monotonic() < end:\n    time.sleep(0.02)"
+    )
+    # All of it came before that cell's end, which `run` waits for.
+    assert joined.models[model]["_views"][0]["offset"] == 4.0
+
+
+def test_no_trait_that_the_widget_manager_saves_is_written_by_the_browser(joined: Kernel) -> None:
+    """So no echo and no lock of ipywidgets meets a trait that another thread sets."""
+    joined.run("picker = sn.StudyPicker(slicer)\npicker")
+    picker = joined.model("_studies")
+    joined.wait(lambda: len(joined.models[picker]["_studies"] or []) == 2, "the studies")
+    joined.say(picker, {"type": "select", "series": ["1.2.826.0.1.1.1"]})
+    assert joined.run("print(picker.selected)") == "['1.2.826.0.1.1.1']\n"
+    assert "1.2.826.0.1.1.1" not in json.dumps(joined.models[picker].get("selected", []))
+
+
+def test_the_end_of_the_kernel_leaves_the_slicer(joined: Kernel, indexed: sn.Session) -> None:
+    joined.run("picker = sn.StudyPicker(slicer)\nviews = sn.ViewThumbnails(slicer)\npicker")
+    joined.client.shutdown(reply=True, timeout=CELL)
+    assert indexed.eval("3 + 4") == 7
