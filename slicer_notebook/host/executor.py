@@ -8,9 +8,8 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 from slicer_notebook import errors
@@ -88,7 +87,6 @@ class Executor:
         # its run has ended, must not hit the next one.
         self._current: Key | None = None
         self._target: Key | None = None
-        self._inside = 0
         # Cancelled before they came: cancel goes by the control channel, which is quicker than the shell channel.
         self._early: collections.OrderedDict[Key, None] = collections.OrderedDict()
 
@@ -117,7 +115,7 @@ class Executor:
                     self._early.popitem(last=False)
                 return
             run.context.cancelled.set()
-            if interrupt and self._current == key and self._inside and threading.get_ident() != self.main.ident:
+            if interrupt and self._current == key and threading.get_ident() != self.main.ident:
                 self._target = key
                 signal.pthread_kill(self.main.ident, signal.SIGINT)
 
@@ -135,24 +133,23 @@ class Executor:
         if self._current is not None:
             raise KeyboardInterrupt
 
-    @contextmanager
-    def _interruptible(self, key: Key) -> Iterator[None]:
-        """Ours is the SIGINT handler while a command runs; reentrant, for a command that runs another."""
+    def _interruptibly(self, run: Run, context: JobContext) -> Any:
+        """Run the command; meanwhile ours is the SIGINT handler. Reentrant, for a command that runs another."""
         outer = self._current
         former = signal.getsignal(signal.SIGINT)
-        if self._inside == 0:
+        if outer is None:
             signal.signal(signal.SIGINT, self._on_interrupt)
-        with self._lock:
-            self._inside += 1
-            self._current = key
         try:
-            yield
+            self._current = run.key
+            context.check()  # a cancel from just before found nothing to interrupt
+            return run.command.function(self.host, **run.args)
         finally:
-            with self._lock:
-                self._inside -= 1
-                self._current = outer
+            # First, and without a call, at which Python would look for signals: an interrupt that comes late finds
+            # that its run is over, and neither it nor what follows here is lost.
+            self._current = outer
+            with self._lock:  # a cancel that is just about to send its signal
                 self._target = None
-            if self._inside == 0:
+            if outer is None:
                 signal.signal(signal.SIGINT, former)
 
     def _on_main(self, run: Run) -> None:
@@ -161,11 +158,11 @@ class Executor:
         try:
             if run.context.cancelled.is_set():
                 raise errors.JobCancelledError("The job was cancelled before it began.")
-            with self._interruptible(run.key), running(run.context):
-                result = run.command.function(self.host, **run.args)
+            with running(run.context) as context:
+                result = self._interruptibly(run, context)
         except KeyboardInterrupt:
             self._end(run, None, errors.JobCancelledError("The command was interrupted in Slicer."), started)
-        except Exception as exc:  # noqa: BLE001 - it belongs to the one who asked
+        except BaseException as exc:  # noqa: BLE001 - it belongs to the one who asked, and ends no Slicer
             self._end(run, None, exc, started)
         else:
             self._end(run, result, None, started)

@@ -42,6 +42,18 @@ def run_raises_the_remote_error(slicer: Any, _: Path) -> None:
 
 
 @case
+def code_that_exits_ends_no_slicer(slicer: Any, _: Path) -> None:
+    def leaves() -> None:
+        raise SystemExit(2)
+
+    with refused(errors.RemoteError, "SystemExit: 3"):
+        slicer.run("import sys\nsys.exit(3)")
+    with refused(errors.RemoteError, "SystemExit: 2"):
+        slicer.function(leaves)()
+    assert slicer.eval("1") == 1
+
+
+@case
 def eval_gives_plain_data_arrays_and_nodes(slicer: Any, _: Path) -> None:
     slicer.run("import numpy as np")
     value = slicer.eval("{'a': [1, 2.5, None, True], 'b': 'é', 'c': b'x', 'd': np.float32(0.5)}")
