@@ -14,6 +14,12 @@ from benchmarks.measure import Row
 from benchmarks.suite import BENCHMARKS, TITLES, Bench
 
 
+def renderer(bench: Bench) -> str:
+    """What draws the pictures in the Slicer that was measured."""
+    found = bench.slicer.info["renderer"]
+    return str(found["renderer"]) if found else "none"
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The exit code: 0; with ``--check`` 1 when a target is missed."""
     parser = argparse.ArgumentParser(
@@ -45,8 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     with bench.stack:
         for name in options.names or BENCHMARKS:
             rows += BENCHMARKS[name](bench)
-        renderer = bench.slicer.info["renderer"]["renderer"]
-    facts = machine.facts(renderer)
+        facts = machine.facts(renderer(bench))
     # A pipe has no width of its own; the table needs this many columns.
     Console(width=None if sys.stdout.isatty() else 150).print(report.table(rows))
     for name, value in facts.items():

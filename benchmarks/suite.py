@@ -91,6 +91,7 @@ def round_trip(bench: Bench) -> list[Row]:
         "ours": alone(lambda: slicer.call("session.ping")),
         "comm": alone(comm.echo),
         "execute": alone(comm.execute),
+        "silent": alone(lambda: comm.execute(silent=True)),
     }
     if engine is not None:
         contenders["ipyparallel"] = alone(lambda: engine.apply_sync(_nothing))
@@ -99,6 +100,7 @@ def round_trip(bench: Bench) -> list[Row]:
     rows = [
         Row("round_trip", 'slicer.call("session.ping")', "bare comm echo, same kernel", ours, times["comm"], 1.3),
         Row("round_trip", 'slicer.call("session.ping")', "execute, same kernel", ours, times["execute"], 0.5),
+        Row("round_trip", 'slicer.call("session.ping")', "execute(silent=True)", ours, times["silent"]),
     ]
     if engine is not None:
         what = "ipyparallel apply_sync"
