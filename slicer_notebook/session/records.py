@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import time
 from pathlib import Path
 
@@ -25,6 +26,8 @@ class SessionRecord(msgspec.Struct, kw_only=True):
         owner: process that started it.
         started: seconds since the epoch.
         kept: it goes on when its owner ends.
+        machine: the machine, its boot and process namespace (`machine_id`): where ``pid`` means something.
+        host: the machine's name, the same after a boot.
     """
 
     name: str
@@ -34,6 +37,7 @@ class SessionRecord(msgspec.Struct, kw_only=True):
     started: float
     kept: bool = False
     machine: str = ""
+    host: str = msgspec.field(default_factory=platform.node)
 
     @property
     def alive(self) -> bool:
@@ -80,7 +84,10 @@ def remove(name: str) -> None:
 
 
 def read_all() -> list[SessionRecord]:
-    """The Slicers that run, oldest first; records of ended ones are cleared away."""
+    """The Slicers that run on this machine, oldest first; records of ended ones are cleared away.
+
+    Those of other machines are left alone: the folder may be on a network drive.
+    """
     found = []
     for path in folder().glob("*.json"):
         try:
@@ -89,6 +96,6 @@ def read_all() -> list[SessionRecord]:
             continue
         if record.alive:
             found.append(record)
-        else:
+        elif record.host == platform.node():
             remove(record.name)
     return sorted(found, key=lambda record: record.started)
