@@ -198,9 +198,7 @@ class Volume(Node):
             ) from None
         self._session.call("volume.set_window_level", node=self, window=window, level=level)
 
-    def render(
-        self, preset: str | None = None, visible: bool = True, size: tuple[int, int] | None = None
-    ) -> Image:
+    def render(self, preset: str | None = None, visible: bool = True, size: tuple[int, int] | None = None) -> Image:
         """Show the volume in the 3-D view by volume rendering (or hide it there); the view's picture.
 
         Args:
