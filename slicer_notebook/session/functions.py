@@ -44,9 +44,9 @@ class RemoteFunction(Generic[P, R]):
         functools.update_wrapper(self, function)
         self._session = session
         self._function = function
+        self._source = _source(function)  # first: it refuses what is no function
         self._signature = inspect.signature(function)
         self._hints = _plain_hints(function)
-        self._source = _source(function)
         self._key = hashlib.sha256(self._source.encode()).hexdigest()
         self._defined_in = -1
 
@@ -63,9 +63,13 @@ class RemoteFunction(Generic[P, R]):
                 f"{self.__name__}: {exc}.", expected=f"{self.__name__}{self._signature}", got="other arguments"
             ) from None
         for name, value in bound.arguments.items():
-            wanted = self._hints.get(name)
-            if wanted is not None and not hasattr(value, "_slicer_notebook_ref"):
-                bound.arguments[name] = self._check(name, value, wanted)
+            kind = self._signature.parameters[name].kind
+            if kind is inspect.Parameter.VAR_POSITIONAL:  # *args: int is a tuple of int
+                bound.arguments[name] = tuple(self._check(name, each) for each in value)
+            elif kind is inspect.Parameter.VAR_KEYWORD:
+                bound.arguments[name] = {key: self._check(key, each, name) for key, each in value.items()}
+            else:
+                bound.arguments[name] = self._check(name, value)
         if self._defined_in != self._session.generation:
             self._session.call("code.define", key=self._key, name=self.__name__, source=self._source)
             self._defined_in = self._session.generation
@@ -82,7 +86,10 @@ class RemoteFunction(Generic[P, R]):
 
     __name__: str
 
-    def _check(self, name: str, value: Any, wanted: Any) -> Any:
+    def _check(self, name: str, value: Any, parameter: str | None = None) -> Any:
+        wanted = self._hints.get(parameter or name)
+        if wanted is None or hasattr(value, "_slicer_notebook_ref"):
+            return value
         try:
             return msgspec.convert(value, wanted)
         except msgspec.ValidationError:
