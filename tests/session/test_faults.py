@@ -428,3 +428,22 @@ def test_a_slicer_elsewhere_is_watched_by_its_heartbeat(own: sn.Session, monkeyp
         os.kill(own._link.hello.pid, signal.SIGKILL)
         with pytest.raises(errors.ConnectionLostError):
             second.submit("session.ping").result(DEADLINE)
+
+
+def test_a_python_without_slicer_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib.util
+
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "slicer_core" else found(name))
+    with pytest.raises(errors.SlicerNotInstalledError, match="slicer-notebook\\[headless\\]"):
+        sn.launch()
+
+
+def test_without_opengl_a_picture_is_refused_and_the_rest_works() -> None:
+    with sn.launch(environment={"__EGL_VENDOR_LIBRARY_FILENAMES": "/nonexistent", "DISPLAY": ""}) as session:
+        volume = session.add_volume(np.ones((3, 4, 5), np.uint8), None, "unseen")
+        assert volume.array.sum() == 60
+        if session.info["renderer"] is not None:
+            pytest.skip("there is another renderer than EGL here (OSMesa)")
+        with pytest.raises(errors.RenderingError):
+            session.view("Red").image()
