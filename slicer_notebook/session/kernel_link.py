@@ -41,6 +41,9 @@ finally:
 #: Milliseconds between two tries to reach a kernel that is just starting (ZeroMQ's default: 100).
 _RECONNECT = 20
 
+#: Seconds until a starting kernel is asked once more, should the question have been lost. It answers each: not often.
+_ASK_AGAIN = 5.0
+
 #: Seconds between two looks at the process and at released leases, when nothing comes.
 _TICK = 0.2
 
@@ -123,8 +126,11 @@ class KernelLink(Link):
         poller = zmq.Poller()
         poller.register(self._iopub, zmq.POLLIN)
         poller.register(self._shell_rx, zmq.POLLIN)
-        self._session.send(self._shell_rx, "kernel_info_request", {})
+        ask_at = 0.0
         while True:
+            if time.monotonic() >= ask_at:
+                self._session.send(self._shell_rx, "kernel_info_request", {})
+                ask_at = time.monotonic() + _ASK_AGAIN
             ready = dict(poller.poll(20))
             if self._iopub in ready:
                 return
@@ -133,7 +139,7 @@ class KernelLink(Link):
                 self._shell_rx.recv_multipart()
                 if self._iopub.poll(20):
                     return
-                self._session.send(self._shell_rx, "kernel_info_request", {})
+                ask_at = 0.0
             self._check_opening(deadline)
 
     def _check_opening(self, deadline: float) -> None:
