@@ -221,9 +221,13 @@ class StudyPicker(SessionWidget):
         self._details.want(wanted)
 
     def _do_select(self, content: dict[str, Any]) -> None:
+        series = [str(uid) for uid in content["series"]]
+        self._home.call(lambda: self._take_selected(series))
+
+    def _take_selected(self, series: list[str]) -> None:
         self._quiet = True
         try:
-            self.selected = [str(uid) for uid in content["series"]]
+            self.selected = series
         finally:
             self._quiet = False
 

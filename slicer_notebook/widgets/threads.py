@@ -1,8 +1,9 @@
 """Where a widget's Python code runs, and how often.
 
 A session's callbacks come on its background thread, which receives the answers: whoever waited for Slicer there would
-wait for ever. So what a user may have hung onto a widget (observers of its traits) is called on the notebook's main
-thread, while no cell runs; what only goes to the browser is sent from any thread.
+wait for ever. The browser's messages come on the main thread or, in newer kernels, on a thread of their own while a
+cell runs. So what a user may have hung onto a widget (observers of its traits) is called on the notebook's main thread,
+while no cell runs; what only goes to the browser is sent from any thread.
 """
 
 from __future__ import annotations

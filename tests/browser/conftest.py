@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,16 +62,16 @@ def data_folder_of_a_user(sample: Path, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="module")
 def lab(root: Path, data_folder_of_a_user: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """JupyterLab with copies of the notebooks and the kernel "Slicer (headless)"."""
-    yield from _lab(root, data_folder_of_a_user, tmp_path_factory, "JupyterLab Light")
+    yield from _lab(root, data_folder_of_a_user, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
 def dark_lab(root: Path, data_folder_of_a_user: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """The same in the dark theme."""
-    yield from _lab(root, data_folder_of_a_user, tmp_path_factory, "JupyterLab Dark")
+    """The same in the dark theme, and in the way of older versions: a running cell comes before a widget's messages."""
+    yield from _lab(root, data_folder_of_a_user, tmp_path_factory, theme="JupyterLab Dark", subshells=False)
 
 
-def _lab(root: Path, data: Path, tmp_path_factory: pytest.TempPathFactory, theme: str) -> Iterator[Lab]:
+def _lab(root: Path, data: Path, tmp_path_factory: pytest.TempPathFactory, **options: Any) -> Iterator[Lab]:
     home = tmp_path_factory.mktemp("lab-home")
     work = tmp_path_factory.mktemp("lab-work")
     shutil.copytree(root / "notebooks", work / "notebooks")
@@ -80,7 +81,7 @@ def _lab(root: Path, data: Path, tmp_path_factory: pytest.TempPathFactory, theme
         "JUPYTER_PATH": str(home / "prefix" / "share" / "jupyter"),
         "IPYTHONDIR": str(home / "ipython"),
     }
-    with Lab(home, work, theme=theme, environment=environment) as found:
+    with Lab(home, work, environment=environment, **options) as found:
         yield found
 
 

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -23,7 +24,7 @@ import numpy.typing as npt
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-__all__ = ["CHROMIUM", "CHROMIUM_ARGUMENTS", "Lab", "Notebook", "decoded"]
+__all__ = ["CELL_TIMEOUT", "CHROMIUM", "CHROMIUM_ARGUMENTS", "SHORT", "Lab", "Notebook", "decoded", "picture_of"]
 
 #: Debian's; Playwright's own is not downloaded.
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
@@ -39,6 +40,8 @@ CHROMIUM_ARGUMENTS = [
 ]
 #: Seconds for JupyterLab to listen, and for it to draw a notebook: 4 s on a quiet machine.
 START_TIMEOUT = 60.0
+#: Milliseconds for what takes a moment.
+SHORT = 20_000
 #: Milliseconds for one cell: the slowest starts a Slicer.
 CELL_TIMEOUT = 90_000
 
@@ -50,13 +53,24 @@ class Lab:
         home: its home folder.
         root: the folder that it shows.
         theme: name of the theme.
+        subshells: what the browser says to widgets is heard while a cell runs (JupyterLab's default from 4.4 on, with
+            ipykernel 7); else after its end, as before.
         environment: further environment variables, for its kernels.
     """
 
-    def __init__(self, home: Path, root: Path, *, theme: str = "JupyterLab Light", environment: dict[str, str]) -> None:
+    def __init__(
+        self,
+        home: Path,
+        root: Path,
+        *,
+        theme: str = "JupyterLab Light",
+        subshells: bool = True,
+        environment: dict[str, str],
+    ) -> None:
         self._home = home
-        self._root = root
+        self.root = root
         self._theme = theme
+        self._subshells = subshells
         self._environment = environment
         self._token = secrets.token_hex(16)
         with socket.socket() as probe:
@@ -73,6 +87,8 @@ class Lab:
             json.dumps({"fetchNews": "false", "checkForUpdates": False}), encoding="utf-8"
         )
         (extension / "themes.jupyterlab-settings").write_text(json.dumps({"theme": self._theme}), encoding="utf-8")
+        kernels = {"commsOverSubshells": "perCommTarget" if self._subshells else "disabled"}
+        (extension / "kernels-settings.jupyterlab-settings").write_text(json.dumps(kernels), encoding="utf-8")
         return folder
 
     def __enter__(self) -> Lab:
@@ -90,8 +106,9 @@ class Lab:
         command = [
             *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
             *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={self._port}", "--ServerApp.port_retries=0"),
-            *(f"--IdentityProvider.token={self._token}", f"--ServerApp.root_dir={self._root}"),
+            *(f"--IdentityProvider.token={self._token}", f"--ServerApp.root_dir={self.root}"),
             "--LabApp.news_url=",
+            "--LabApp.expose_app_in_browser=True",
         ]
         with open(self._log, "wb") as log:
             self._process = subprocess.Popen(
@@ -138,10 +155,16 @@ class Lab:
         """An address of the server, with the token."""
         return f"http://127.0.0.1:{self._port}/{path}?token={self._token}"
 
-    @property
-    def runtime(self) -> Path:
-        """Where its kernels' connection files are."""
-        return self._home / "runtime"
+    def end_kernels(self) -> None:
+        """Shut all kernels down."""
+        for kernel in json.loads(self._ask("api/kernels")):
+            self._ask(f"api/kernels/{kernel['id']}", "DELETE")
+
+    def _ask(self, path: str, method: str = "GET") -> bytes:
+        request = urllib.request.Request(self.url(path), method=method)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            content: bytes = answer.read()
+            return content
 
 
 class Notebook:
@@ -155,12 +178,22 @@ class Notebook:
 
     def __init__(self, page: Page, lab: Lab, path: str) -> None:
         self.page = page
+        self._lab = lab
         page.goto(lab.url(f"lab/tree/{path}"), timeout=START_TIMEOUT * 1000)
         self.panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
-        # What is run before the kernel is there is not run at all; the status bar knows the kernel's own word.
-        expect(page.locator("#jp-main-statusbar").get_by_text(re.compile(r"\| Idle$"))).to_be_visible(
-            timeout=START_TIMEOUT * 1000
+        page.wait_for_function(
+            "() => window.jupyterapp?.shell.currentWidget?.sessionContext", timeout=START_TIMEOUT * 1000
         )
+        # What is run before the kernel has said who it is is not run at all, and its cell looks as before.
+        page.evaluate(
+            """async () => {
+                const panel = window.jupyterapp.shell.currentWidget;
+                await panel.context.ready;
+                await panel.sessionContext.ready;
+                await panel.sessionContext.session.kernel.info;
+            }"""
+        )
+        expect(page.locator("#jp-main-statusbar").get_by_text(re.compile(r"\| Idle$"))).to_be_visible(timeout=SHORT)
 
     def cell(self, text: str) -> Locator:
         """The code cell whose source contains ``text``."""
@@ -170,21 +203,60 @@ class Notebook:
             .first
         )
 
-    def run(self, text: str) -> Locator:
-        """Select the cell with ``text``, click the toolbar's run button, wait until it has run; its output area.
-
-        Raises:
-            AssertionError: it did not end in time, or raised.
-        """
+    def start(self, text: str) -> Locator:
+        """Select the cell with ``text`` and click the toolbar's run button; the cell."""
         cell = self.cell(text)
         cell.scroll_into_view_if_needed()
         cell.locator(".jp-InputPrompt").click()
         self.panel.locator(".jp-NotebookPanel-toolbar [data-command='notebook:run-cell-and-select-next']").click()
+        return cell
+
+    def run(self, text: str) -> Locator:
+        """`start` it and wait until it has run; its output area.
+
+        Raises:
+            AssertionError: it did not end in time, or raised.
+        """
+        cell = self.start(text)
         expect(cell.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]:"), timeout=CELL_TIMEOUT)
         output = cell.locator(".jp-OutputArea").first
         errors = output.locator("[data-mime-type='application/vnd.jupyter.error'], [data-mime-type$='stderr']")
         assert errors.count() == 0, errors.first.inner_text()
         return output
+
+    def value(self, code: str) -> str:
+        """Run code in a new cell at the notebook's end, and take the cell away; what it printed."""
+        cells = self.panel.locator(".jp-CodeCell")
+        before = cells.count()
+        cells.last.locator(".jp-InputPrompt").click()
+        self.page.keyboard.press("b")
+        expect(cells).to_have_count(before + 1)
+        cells.last.locator(".cm-content").fill(code)
+        cells.last.locator(".cm-content").press("Control+Enter")
+        expect(cells.last.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]:"), timeout=CELL_TIMEOUT)
+        printed = self.text(cells.last)
+        cells.last.locator(".jp-InputPrompt").click()
+        self.page.keyboard.press("d")
+        self.page.keyboard.press("d")
+        expect(cells).to_have_count(before)
+        return printed
+
+    def scroll_to(self, widget: Locator) -> None:
+        """Bring a cell's output into the middle of the window, for a picture of the screen."""
+        widget.evaluate("node => node.scrollIntoView({block: 'center'})")
+        self.page.mouse.move(0, 0)
+
+    def wait(self, condition: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
+        """Wait until ``condition()``, looked at ten times a second while the page goes on."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not in {seconds:.0f} s: {what}")
+            self.page.wait_for_timeout(100)
+
+    def shut_down(self) -> None:
+        """End the notebook's kernel, and with it the Slicer that it launched; without saving."""
+        self._lab.end_kernels()
 
     def text(self, output: Locator) -> str:
         """What a cell put out as text."""
@@ -199,8 +271,23 @@ class Notebook:
 
     def save(self) -> None:
         """Save the notebook and wait until it is saved."""
-        self.page.keyboard.press("Control+s")
-        expect(self.page.locator(".jp-NotebookPanel .jp-mod-dirty")).to_have_count(0)
+        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.save()")
+
+
+def picture_of(image: Locator) -> npt.NDArray[np.uint8]:
+    """The PNG that an <img> shows, as it came: uint8 [height, width, 3]; one black pixel while there is none."""
+    data: str | None = image.evaluate(
+        """async (node) => {
+            if (!node.src) return null;
+            const answer = await fetch(node.src).catch(() => null);
+            if (!answer) return null;
+            const bytes = new Uint8Array(await answer.arrayBuffer());
+            let text = "";
+            for (const byte of bytes) text += String.fromCharCode(byte);
+            return btoa(text);
+        }"""
+    )
+    return decoded(base64.b64decode(data)) if data else np.zeros((1, 1, 3), dtype=np.uint8)
 
 
 def decoded(png: bytes) -> npt.NDArray[np.uint8]:

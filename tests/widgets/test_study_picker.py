@@ -157,7 +157,7 @@ def test_selected_goes_both_ways_and_is_not_echoed(picker: sn.StudyPicker) -> No
     seen: list[list[str]] = []
     picker.observe(lambda change: seen.append(change.new), "selected")
     say(picker, "select", series=[CT])
-    assert picker.selected == [CT]
+    wait_until(picker, lambda: picker.selected == [CT], "what was chosen")
     assert sent.of("selected") == []
     picker.selected = [CT, MR]
     assert sent.of("selected") == [{"type": "selected", "series": [CT, MR]}]

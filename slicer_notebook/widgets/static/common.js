@@ -10,6 +10,8 @@ function h(tag, props = {}, ...children) {
     if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
     else node.setAttribute(key, value === true ? "" : value);
   }
+  // JupyterLab's own keys (a, b, d d...) are off where the focus can be; it looks at the focused element first.
+  if ("tabindex" in props || tag === "button" || tag === "input") node.setAttribute("data-lm-suppress-shortcuts", "true");
   return fill(node, ...children);
 }
 
@@ -108,10 +110,10 @@ function banner() {
   };
 }
 
-/** A widget's outermost element. JupyterLab's own keys (a b dd...) are off inside it. */
+/** A widget's outermost element. */
 function rootElement(el, name, label) {
   el.classList.add("sn-host");
-  const root = h("div", { class: `sn-root ${name}`, role: "group", "aria-label": label, "data-lm-suppress-shortcuts": "true" });
+  const root = h("div", { class: `sn-root ${name}`, role: "group", "aria-label": label });
   el.append(root);
   return root;
 }
