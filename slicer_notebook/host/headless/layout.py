@@ -47,6 +47,7 @@ class Layout:
         self.node.SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
         self.update()
         self.node.AddObserver("ModifiedEvent", self._on_layout_modified)
+        scene.AddObserver(scene.EndCloseEvent, self._on_scene_closed)
 
     @property
     def node(self) -> Any:
@@ -64,6 +65,17 @@ class Layout:
                 if view is not None:
                     self._views[node.GetID()] = view
                     self._apply_description(node)
+        self._mark_mapped()
+
+    def _mark_mapped(self) -> None:
+        # Slices are drawn into each other's views only where both are in the layout.
+        shown = {view.node.GetID() for view in self.views()}
+        for view in self.all_views():
+            view.node.SetMappedInLayout(int(view.node.GetID() in shown))
+
+    def _on_scene_closed(self, _scene: Any, _event: str) -> None:
+        # Closing the scene resets the view nodes, that mark included.
+        self._mark_mapped()
 
     def _nodes(self) -> list[Any]:
         nodes = self.logic.GetViewNodes()

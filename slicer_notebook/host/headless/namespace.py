@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, Final
 
@@ -11,6 +15,7 @@ from slicer_notebook.errors import QtAttributeError
 from . import util
 from .app import App
 from .qt_free import QtModules, qt_required
+from .scripted import MODULES as SCRIPTED
 
 __all__ = ["install"]
 
@@ -50,6 +55,27 @@ def _add_aliases() -> None:
         sys.modules.setdefault(alias, sys.modules[f"slicer_core.{name}"])
 
 
+class ScriptedModules(MetaPathFinder, Loader):
+    """Import finder that answers for the names of Slicer's scripted modules with ours."""
+
+    def find_spec(
+        self, fullname: str, _path: Sequence[str] | None = None, _target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return ModuleSpec(fullname, self) if fullname in SCRIPTED else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return import_module(SCRIPTED[spec.name])
+
+    def exec_module(self, module: ModuleType) -> None:
+        """It ran when it was imported under its own name."""
+
+    @classmethod
+    def install(cls) -> None:
+        """Answer after all other finders: a module of that name that is installed after all is found first."""
+        if not any(isinstance(finder, cls) for finder in sys.meta_path):
+            sys.meta_path.append(cls())
+
+
 def install(slicer: ModuleType, application: Any) -> None:
     """Make ``import slicer`` a drop-in: scene, modules, application, util, and errors that name what needs Qt."""
     module: Any = slicer
@@ -59,4 +85,5 @@ def install(slicer: ModuleType, application: Any) -> None:
     module.__getattr__ = _missing
     util.install(slicer)
     _add_aliases()
+    ScriptedModules.install()
     QtModules.install()

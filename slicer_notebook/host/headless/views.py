@@ -127,6 +127,8 @@ class HeadlessView:
         window = view.render_window()
         # 8 samples per pixel cost 122 ms instead of 27 ms for 512 x 512 with Mesa on a CPU.
         window.SetMultiSamples(0)
+        # For pictures with a transparent background; it has to be asked for before the OpenGL context is made.
+        window.SetAlphaBitPlanes(1)
         view.update_size(*DEFAULT_SIZE)
 
     @property
@@ -158,6 +160,8 @@ class HeadlessView:
         """What draws this view; makes the OpenGL context. Raises `RenderingError` where there is none."""
         if self._renderer is None:
             self._renderer = probe(self.render_window)
+            # VTK's own vtkWindowToImageFilter renders through the interactor.
+            self._view.interactor().EnableRenderOn()
         return self._renderer
 
     def render(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,19 +20,14 @@ def host() -> HeadlessHost:
 
 
 @pytest.fixture
-def slicer(host: HeadlessHost) -> Iterator[Any]:
+def slicer(host: HeadlessHost) -> Any:
     """The ``slicer`` module with an empty scene in the four-up layout."""
-    _reset(host)
-    yield host.slicer
-    _reset(host)
-
-
-def _reset(host: HeadlessHost) -> None:
     host.clear()
     host.layout = "FourUp"
     for view in host.application.layout.all_views():
         view.size = DEFAULT_SIZE
     host.drain_vtk()
+    return host.slicer
 
 
 @pytest.fixture

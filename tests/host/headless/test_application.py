@@ -190,6 +190,7 @@ def test_folders_and_programs(slicer: Any, tmp_path: Path) -> None:
     assert caught.value.code == 3
     process = slicer.util.launchConsoleProcess(["/bin/sh", "-c", "echo hello"])
     assert process.stdout.read().strip() == "hello"
+    process.stdout.close()
     assert process.wait(timeout=10) == 0
 
 
