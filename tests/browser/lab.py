@@ -179,7 +179,8 @@ class Notebook:
     def __init__(self, page: Page, lab: Lab, path: str) -> None:
         self.page = page
         self._lab = lab
-        page.goto(lab.url(f"lab/tree/{path}"), timeout=START_TIMEOUT * 1000)
+        # Without the workspace of the page before, which would open its notebooks and start their kernels again.
+        page.goto(lab.url(f"lab/tree/{path}") + "&reset", timeout=START_TIMEOUT * 1000)
         self.panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
         page.wait_for_function(
             "() => window.jupyterapp?.shell.currentWidget?.sessionContext", timeout=START_TIMEOUT * 1000
