@@ -11,7 +11,7 @@ from rich.console import Console
 
 from benchmarks import machine, report
 from benchmarks.measure import Row
-from benchmarks.suite import BENCHMARKS, TITLES, Bench
+from benchmarks.suite import BENCHMARKS, NOTES, TITLES, Bench
 
 
 def renderer(bench: Bench) -> str:
@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
             json.dumps({"machine": facts, "rows": [row.as_dict() for row in rows]}, indent=1) + "\n", "utf-8"
         )
     if options.markdown:
-        options.markdown.write_text(report.markdown(rows, facts, TITLES), "utf-8")
+        options.markdown.write_text(report.markdown(rows, facts, TITLES, NOTES), "utf-8")
     return int(options.check and any(row.met is False for row in rows))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from rich.table import Table
@@ -60,11 +61,13 @@ def table(rows: Sequence[Row]) -> Table:
     return made
 
 
-def markdown(rows: Sequence[Row], facts: Mapping[str, str], titles: Mapping[str, str]) -> str:
-    """The page ``docs/benchmarks.md``; ``titles`` has a heading for each group."""
+def markdown(rows: Sequence[Row], facts: Mapping[str, str], titles: Mapping[str, str], notes: Mapping[str, str]) -> str:
+    """The page ``docs/benchmarks.md``; each group has a heading of ``titles`` and a paragraph of ``notes``."""
     parts = [_INTRODUCTION]
     for group in dict.fromkeys(row.group for row in rows):
         parts.append(f"## {titles[group]}\n")
+        if group in notes:
+            parts.append(textwrap.fill(notes[group], 120) + "\n")
         parts.append("| " + " | ".join(_HEADS) + " |\n|" + "---|" * len(_HEADS))
         parts.extend("| " + " | ".join(_cells(row)) + " |" for row in rows if row.group == group)
         parts.append("")

@@ -12,7 +12,7 @@ from rich.console import Console
 from benchmarks import __main__ as command
 from benchmarks import data, machine, report
 from benchmarks.measure import Row, interleave, median_of, timed
-from benchmarks.suite import BENCHMARKS, TITLES, Bench
+from benchmarks.suite import BENCHMARKS, NOTES, TITLES, Bench
 
 GOOD = Row("one", "ours", "peer", [1.0, 2.0, 9.0], [1.0, 1.0, 3.0], 2.0)
 BAD = Row("one", "ours", "peer", [3e-3, 3e-3], [1e-3, 1e-3], 2.0)
@@ -74,11 +74,12 @@ def test_the_table_and_the_page_hold_all_rows_and_say_what_is_missed() -> None:
     console = Console(width=150, record=True, file=Path("/dev/null").open("w"))  # noqa: SIM115 - closed with the process
     console.print(report.table(rows))
     printed = console.export_text()
-    page = report.markdown(rows, {"processor": "one"}, {"one": "First", "two": "Second"})
+    page = report.markdown(rows, {"processor": "one"}, {"one": "First", "two": "Second"}, {"two": "Note."})
     for text in (printed, page):
         assert text.count("MISSED") == 1
         assert text.count("≤ 2") == 2
         assert "3.00 ms" in text
+    assert page.count("Note.") == 1
     assert page.index("## First") < page.index("## Second") < page.index("| processor | one |")
 
 
@@ -90,8 +91,8 @@ def test_the_machine_is_told_by_its_facts() -> None:
     assert "UTC" in facts["date"]
 
 
-def test_every_benchmark_has_a_title() -> None:
-    assert set(TITLES) == set(BENCHMARKS)
+def test_every_benchmark_has_a_title_and_a_note() -> None:
+    assert set(TITLES) == set(NOTES) == set(BENCHMARKS)
 
 
 def test_the_phantom_is_the_same_each_time_and_looks_like_a_body() -> None:
