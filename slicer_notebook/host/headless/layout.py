@@ -100,9 +100,20 @@ class Layout:
             elif name == "viewlabel":
                 node.SetLayoutLabel(value)
             elif name == "viewcolor":
-                node.SetLayoutColor(*(int(value[start : start + 2], 16) / 255 for start in (1, 3, 5)))
+                self._color(node, value)
             elif name == "viewgroup":
                 node.SetViewGroup(int(value))
+
+    @staticmethod
+    def _color(node: Any, value: str) -> None:
+        """Colour a view by ``#rrggbb`` or an HTML name, as Slicer's layouts have it; another text changes nothing."""
+        from PIL import ImageColor
+
+        try:
+            red, green, blue = ImageColor.getrgb(value)[:3]
+        except ValueError:
+            return
+        node.SetLayoutColor(red / 255, green / 255, blue / 255)
 
     def _properties(self, element: Any, tag: str) -> dict[str, str]:
         if element is None:

@@ -44,6 +44,7 @@ class NativeSliceView(SliceView):
         self._scene = scene
         self._logic.SetMRMLScene(scene)
         self._logic.SetSliceNode(self._given_node)
+        self._logic.SetDisplayableManagerGroup(self._displayable_manager_group)
         self.set_view_node(self._given_node)
 
     def _reset_node_view_properties(self) -> None:
@@ -64,6 +65,9 @@ class NativeThreeDView(ThreeDView):
     def set_scene(self, scene: Any) -> None:
         self._scene = scene
         self._logic.SetMRMLScene(scene)
+        # By its name the logic finds the view node and its camera.
+        self._logic.SetName(self._given_node.GetLayoutName())
+        self._logic.SetDisplayableManagerGroup(self._displayable_manager_group)
         self.set_view_node(self._given_node)
 
     def _reset_node_view_properties(self) -> None:

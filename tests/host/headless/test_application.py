@@ -108,6 +108,23 @@ def test_the_layout_manager(slicer: Any) -> None:
     assert manager.activeMRMLThreeDViewNode().GetID() == "vtkMRMLViewNode1"
 
 
+def test_the_application_logic_knows_the_views(slicer: Any) -> None:
+    logic = slicer.app.applicationLogic()
+    red, view = (slicer.mrmlScene.GetNodeByID(f"vtkMRML{name}") for name in ("SliceNodeRed", "ViewNode1"))
+    assert logic.GetSliceLogic(red).GetSliceNode() is red
+    assert logic.GetSliceLogicByLayoutName("Red") is logic.GetSliceLogic(red)
+    assert logic.GetViewLogic(view).GetViewNode() is view
+    assert logic.GetViewLogicByLayoutName("1") is logic.GetViewLogic(view)
+    manager = logic.GetViewDisplayableManagerByClassName(view, "vtkMRMLModelDisplayableManager")
+    assert manager.IsA("vtkMRMLModelDisplayableManager")
+
+
+def test_views_have_the_layouts_colours(slicer: Any) -> None:
+    red = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
+    assert red.GetLayoutColor() == pytest.approx((0xF3 / 255, 0x4A / 255, 0x33 / 255))
+    assert red.GetLayoutLabel() == "R"
+
+
 def test_a_slice_widget(slicer: Any, volume: Any) -> None:
     widget = slicer.app.layoutManager().sliceWidget("Red")
     assert widget.mrmlSliceNode() is widget.sliceView().mrmlSliceNode() is widget.sliceLogic().GetSliceNode()
