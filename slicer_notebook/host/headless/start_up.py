@@ -1,8 +1,8 @@
 """Starting the headless Slicer: the order of things, and what is added to the ``slicer`` module.
 
 Where the time goes (two cores, Mesa's llvmpipe, files in the cache), 1.6 s in all: ``import slicer`` 0.85 s (its 40
-extension modules, vtkITK alone 0.09 s); ``trame_slicer.views`` 0.5 s, of it 0.3 s ``import vtk``, which the arrays of
-``slicer.util`` need anyway, and 0.15 s trame's server with aiohttp; application, logics and four views 0.16 s; the first
+extension modules, vtkITK alone 0.09 s); ``trame_slicer.views`` 0.5 s, of it 0.3 s ``import vtk``, which arrays of
+``slicer.util`` need anyway, and 0.15 s the server of trame; application, logics and four views 0.16 s; the first
 OpenGL context 0.03 s. trame_slicer.core, which would import pydicom (0.25 s), and lxml are not imported.
 """
 
