@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import logging
 import threading
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -13,14 +14,20 @@ import traitlets as t
 
 from slicer_notebook.errors import ArgumentError, SessionClosedError, SessionError, SlicerNotebookError
 from slicer_notebook.session import Job, Session
+from slicer_notebook.session.output import Output, in_notebook, show
 from slicer_notebook.widgets.threads import Home
 
 __all__ = ["SessionWidget", "error_in_words", "static_note"]
 
 _log = logging.getLogger("slicer_notebook")
 
-#: Key of anywidget's MIME bundle that a live notebook shows in place of the static fallback.
-_VIEW = "application/vnd.jupyter.widget-view+json"
+#: The fallback in a saved notebook. The style hides what JupyterLab says of a widget that is no more, in the next
+#: output (only then has that output itself this class). The fallback is hidden by a style of the living widget: common.js.
+_STATIC = """\
+<style>
+.jp-OutputArea-child:has([data-sn-static="{id}"]) + .jp-OutputArea-child:has(> .jupyter-widgets) {{ display: none }}
+</style>
+<div data-sn-static="{id}">{page}</div>"""
 
 
 def error_in_words(error: BaseException) -> dict[str, str]:
@@ -51,6 +58,8 @@ class SessionWidget(anywidget.AnyWidget):
 
     #: ``state`` is live, lost or closed; ``message`` and ``hint`` say it in words.
     _status = t.Dict().tag(sync=True)
+    #: Names the static fallback of this widget in the page.
+    _static_id = t.Unicode().tag(sync=True)
 
     def __init__(self, session: Session, **kwargs: Any) -> None:
         if not isinstance(session, Session):
@@ -63,7 +72,7 @@ class SessionWidget(anywidget.AnyWidget):
         self._home = Home()
         self._lock = threading.RLock()
         self._ended = False
-        super().__init__(_status=_live(session), **kwargs)
+        super().__init__(_status=_live(session), _static_id=uuid.uuid4().hex, **kwargs)
         self._subscriptions = [session.on("closed", self._on_closed), session.on("restarted", self._on_restarted)]
         self.on_msg(self._on_message)
 
@@ -137,8 +146,25 @@ class SessionWidget(anywidget.AnyWidget):
         found = super()._repr_mimebundle_(**kwargs)
         if found is None:
             return None
-        data, metadata = found if isinstance(found, tuple) else (found, {})
+        data, metadata = found
         return {**data, "text/html": self._static_html()}, metadata
+
+    def _ipython_display_(self) -> None:
+        """Show the static fallback, and the widget, which hides it as long as it lives.
+
+        Of one output with both, JupyterLab would choose the widget also in a reopened notebook, where it is no more.
+        """
+        if not in_notebook():
+            print(repr(self))  # noqa: T201 - a terminal shows no widget
+            return
+        bundle = super()._repr_mimebundle_()
+        if bundle is None:
+            return
+        data, metadata = bundle
+        page = _STATIC.format(id=self._static_id, page=self._static_html())
+        show(Output("display_data", {"data": {"text/html": page, "text/plain": repr(self)}, "metadata": {}}))
+        live = {**data, "text/html": "<!-- a widget; what it showed is above -->"}
+        show(Output("display_data", {"data": live, "metadata": metadata}))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._session.name!r}>"

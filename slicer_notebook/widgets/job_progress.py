@@ -26,6 +26,21 @@ _EVERY = 0.1
 #: Seconds that the display waits for the end: what is done sooner is shown as done, in a saved notebook too.
 _SETTLE = 0.2
 
+#: The bar without a script, looking like job_progress.css makes it.
+_STATIC = """\
+<div class="sn-job-static" data-state="{state}" style="padding:6px 0;font-size:13px;line-height:1.45">
+<div style="display:flex;gap:12px;align-items:center;min-height:30px">
+<div style="flex:1 1 120px;max-width:260px;height:6px;border-radius:3px;overflow:hidden;background:#8884">
+<div style="height:100%;width:{width}%;border-radius:3px;background:{color}"></div></div>
+<span>{text}</span><span style="opacity:.7">{facts}</span></div>{said}</div>"""
+
+_COLORS = {
+    "running": "var(--jp-brand-color1, #1976d2)",
+    "done": "var(--jp-success-color1, #388e3c)",
+    "cancelled": "var(--jp-border-color1, #bdbdbd)",
+    "failed": "var(--jp-error-color1, #d32f2f)",
+}
+
 
 class JobProgress(anywidget.AnyWidget):
     """A job's progress. ``job`` as the last expression of a cell shows one.
@@ -95,28 +110,42 @@ class JobProgress(anywidget.AnyWidget):
         if found is None:
             return None
         data, metadata = found
+        return {**data, **self._static()}, metadata
+
+    def _static(self) -> dict[str, str]:
+        """The job as it is, without a script: ``text/plain`` and ``text/html``."""
         words = self._words(self.job)
         said = words["error"].get("message") or (words["text"] if words["state"] == "running" else "")
-        text = f"{words['command']}: {words['state']}{f', {said}' if said else ''} ({words['seconds']:.1f} s)"
-        value = f' value="{max(0.0, words["progress"]):.3f}"' if words["progress"] >= 0 else ""
-        page = f'<div style="font-size:12px"><progress max="1"{value}></progress> {html.escape(text)}</div>'
-        return {**data, "text/plain": repr(self.job), "text/html": page}, metadata
+        facts = f"{words['command']} \u00b7 {words['seconds']:.1f} s"
+        page = _STATIC.format(
+            width=round(100 * max(0.0, words["progress"])),
+            color=_COLORS[words["state"]],
+            state=words["state"],
+            text=html.escape(words["state"].capitalize()),
+            facts=html.escape(facts),
+            said=f'<div style="margin-top:4px">{html.escape(said)} {html.escape(words["error"].get("hint", ""))}</div>'
+            if said
+            else "",
+        )
+        return {"text/plain": repr(self.job), "text/html": page}
 
     def _ipython_display_(self) -> None:
+        """Show the bar; when the job is done, a picture of it takes its place, which a saved notebook keeps."""
         if not in_notebook():
             print(repr(self.job))  # noqa: T201 - a terminal shows no widget
             return
         with contextlib.suppress(DeadlineError):
             self.job.exception(_SETTLE)
         display_id = uuid.uuid4().hex
-        was_done = self.job.done
-        self._publish("display_data", display_id)
-        if not was_done:
-            # The saved notebook says how it ended.
-            self.job.add_done_callback(lambda _job: self._publish("update_display_data", display_id))
+        if self.job.done:
+            self._publish("display_data", display_id, (self._static(), {}))
+            return
+        self._publish("display_data", display_id, self._repr_mimebundle_())
+        self.job.add_done_callback(lambda _job: self._publish("update_display_data", display_id, (self._static(), {})))
 
-    def _publish(self, kind: Literal["display_data", "update_display_data"], display_id: str) -> None:
-        data, metadata = self._repr_mimebundle_()
+    @staticmethod
+    def _publish(kind: Literal["display_data", "update_display_data"], display_id: str, bundle: Any) -> None:
+        data, metadata = bundle
         show(Output(kind, {"data": data, "metadata": metadata, "transient": {"display_id": display_id}}))
 
     def __repr__(self) -> str:

@@ -153,7 +153,7 @@ class ViewThumbnails(SessionWidget):
         cells = "".join(
             '<figure style="margin:0"><img style="max-width:100%;border-radius:4px" '
             f'alt="Slicer view {html.escape(name)}" src="data:image/png;base64,{b64encode(png).decode("ascii")}">'
-            f'<figcaption style="font-size:12px;text-align:center">{html.escape(name)}</figcaption></figure>'
+            f'<figcaption style="font-size:12px;text-align:center">{html.escape(_caption(name))}</figcaption></figure>'
             for name, png in pictures.items()
         )
         state = "" if self._status["state"] == "live" else static_note(self._status["message"])
@@ -206,6 +206,11 @@ class _Batch:
                 self._ended(self._found)
 
         return take
+
+
+def _caption(name: str) -> str:
+    # Slicer calls its first 3-D view "1".
+    return "3-D view" if name == "1" else name
 
 
 def _left(deadline: float) -> float:

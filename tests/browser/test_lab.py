@@ -41,7 +41,7 @@ def test_the_first_look_by_clicking(page: Page, lab: Lab, screenshots: Path) -> 
     for text in ("sn.launch()", "slicer.info"):
         notebook.run(text)
     bar = notebook.run("slicer.dicom.index")
-    expect(bar.locator(".sn-job[data-state=done]")).to_be_visible(timeout=SHORT)
+    expect(bar.locator("[data-state=done]")).to_be_visible(timeout=SHORT)
     notebook.run("job.result()")
     notebook.run("slicer.dicom.studies()")
     picker = pick(notebook, screenshots)
@@ -250,7 +250,9 @@ def test_run_all_shows_the_widgets_before_the_last_cell_has_ended(page: Page, la
     notebook.shut_down()
 
 
-def test_a_saved_notebook_holds_the_pictures_and_a_reloaded_page_the_widgets(page: Page, lab: Lab) -> None:
+def test_a_saved_notebook_holds_the_pictures_and_a_reloaded_page_the_widgets(
+    page: Page, lab: Lab, screenshots: Path
+) -> None:
     path = write_notebook(
         lab,
         "saved.ipynb",
@@ -265,9 +267,14 @@ def test_a_saved_notebook_holds_the_pictures_and_a_reloaded_page_the_widgets(pag
     expect(notebook.cell("picker = ").locator(".sn-card")).to_have_count(1, timeout=SHORT)
     notebook.save()
     saved: Any = json.loads((lab.root / path).read_text(encoding="utf-8"))
-    pages = ["".join(cell["outputs"][0]["data"].get("text/html", "")) for cell in saved["cells"][2:4]]
+    outputs = [cell["outputs"] for cell in saved["cells"][2:4]]
+    pages = ["".join(output[0]["data"]["text/html"]) for output in outputs]
     assert "LIDC-IDRI-0001" in pages[0]
     assert pages[1].count("data:image/png;base64,") == 4
+    static = notebook.panel.locator("[data-sn-static]")
+    expect(static).to_have_count(2)
+    for number in range(2):
+        expect(static.nth(number)).to_be_hidden()
 
     again = Notebook(page, lab, path)
     picker: Locator = again.cell("picker = ").locator(".sn-picker")
@@ -277,6 +284,18 @@ def test_a_saved_notebook_holds_the_pictures_and_a_reloaded_page_the_widgets(pag
     picker.get_by_role("button", name="Load").click()
     expect(picker.locator(".sn-note-good")).to_be_visible(timeout=SHORT)
     again.shut_down()
+
+    # The kernel is gone: the table and the pictures are there, and no complaint about a widget.
+    last = Notebook(page, lab, path)
+    static = last.panel.locator("[data-sn-static]")
+    expect(static.nth(0)).to_contain_text("LIDC-IDRI-0001")
+    expect(static.nth(0).locator("img")).to_be_visible()
+    expect(static.nth(1).locator("img")).to_have_count(4)
+    expect(last.panel.get_by_text("Error displaying widget").first).to_be_attached(timeout=SHORT)
+    for complaint in last.panel.get_by_text("Error displaying widget").all():
+        expect(complaint).to_be_hidden()
+    page.screenshot(path=screenshots / "reopened.png")
+    last.shut_down()
 
 
 def test_a_lab_on_the_slicer_kernel_leaves_another_process_connected(page: Page, lab: Lab, screenshots: Path) -> None:

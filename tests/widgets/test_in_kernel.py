@@ -115,8 +115,11 @@ def test_a_job_as_last_expression_is_a_bar_that_ends(joined: Kernel, tmp_path: P
     first, last = joined.displays[0], joined.displays[-1]
     assert "running" in first["data"]["text/html"]
     assert first["transient"]["display_id"] == last["transient"]["display_id"]
-    assert "done" in last["data"]["text/html"]
-    assert last["data"]["application/vnd.jupyter.widget-view+json"]["model_id"] == bar
+    assert 'data-state="done"' in last["data"]["text/html"]
+    assert first["data"]["application/vnd.jupyter.widget-view+json"]["model_id"] == bar
+    assert "application/vnd.jupyter.widget-view+json" not in last["data"], (
+        "a reopened notebook would look for the widget"
+    )
 
 
 def test_cancel_in_the_bar_stops_the_command(joined: Kernel, indexed: sn.Session) -> None:

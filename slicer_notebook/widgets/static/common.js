@@ -110,9 +110,14 @@ function banner() {
   };
 }
 
-/** A widget's outermost element. */
-function rootElement(el, name, label) {
+/** A widget's outermost element. While it is there, the static fallback that a saved notebook shows is hidden. */
+function rootElement(el, name, label, model) {
   el.classList.add("sn-host");
+  const id = model.get("_static_id");
+  if (id) {
+    const fallback = `[data-sn-static="${id}"]`;
+    el.append(h("style", {}, `${fallback}, .jp-OutputArea-child:has(${fallback}) { display: none !important; }`));
+  }
   const root = h("div", { class: `sn-root ${name}`, role: "group", "aria-label": label });
   el.append(root);
   return root;

@@ -1,7 +1,7 @@
 // A job as a bar.
 
 function render({ model, el }) {
-  const root = rootElement(el, "sn-job", "Progress of a job in Slicer");
+  const root = rootElement(el, "sn-job", "Progress of a job in Slicer", model);
   const bar = h("div", { class: "sn-bar-fill" });
   const track = h("div", { class: "sn-bar", role: "progressbar", "aria-valuemin": "0", "aria-valuemax": "100", "aria-label": "Progress" }, bar);
   const text = h("span", { class: "sn-job-text" });

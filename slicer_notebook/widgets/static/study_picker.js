@@ -28,7 +28,7 @@ function byPatient(studies) {
 }
 
 function render({ model, el }) {
-  const root = rootElement(el, "sn-picker", "Study picker");
+  const root = rootElement(el, "sn-picker", "Study picker", model);
   const line = banner();
   const questions = asker(model, line.waiting);
   const state = { query: "", open: null, selected: new Set(), details: new Map(), rows: new Map(), shown: PAGE, note: "" };

@@ -9,7 +9,7 @@ function caption(view) {
 }
 
 function render({ model, el }) {
-  const root = rootElement(el, "sn-views", "Pictures of Slicer's views");
+  const root = rootElement(el, "sn-views", "Pictures of Slicer's views", model);
   const line = banner();
   const questions = asker(model, line.waiting);
   const grid = h("div", { class: "sn-views-grid" });
