@@ -22,7 +22,8 @@ __all__ = ["SessionWidget", "error_in_words", "static_note"]
 _log = logging.getLogger("slicer_notebook")
 
 #: The fallback in a saved notebook. The style hides what JupyterLab says of a widget that is no more, in the next
-#: output (only then has that output itself this class). The fallback is hidden by a style of the living widget: common.js.
+#: output (only then has that output itself this class). The fallback is hidden by a style of the living widget: see
+#: common.js.
 _STATIC = """\
 <style>
 .jp-OutputArea-child:has([data-sn-static="{id}"]) + .jp-OutputArea-child:has(> .jupyter-widgets) {{ display: none }}

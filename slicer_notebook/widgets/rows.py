@@ -14,6 +14,8 @@ __all__ = ["date", "patient_name", "plan_facts", "series_row", "static_table", "
 #: Studies in the static fallback: a saved notebook is to be read, not to hold an archive.
 _STATIC_STUDIES = 50
 
+_LEFT = "style='text-align:left'"
+
 
 def date(value: str | None) -> str:
     """A DICOM date (DA, PS3.5 6.2) as 2000-01-31; as it is when it is none."""
@@ -100,7 +102,9 @@ def static_table(
     """
     if not studies:
         return '<p style="font-size:12px">The index holds no study.</p>'
-    head = "".join(f"<th>{title}</th>" for title in ("", "Patient", "ID", "Date", "Modality", "Description", "Images"))
+    head = "".join(
+        f"<th {_LEFT}>{title}</th>" for title in ("", "Patient", "ID", "Date", "Modality", "Description", "Images")
+    )
     shown = studies[:_STATIC_STUDIES]
     body = "".join(_static_study(study, series.get(study.StudyInstanceUID, ()), thumbnails) for study in shown)
     left_out = len(studies) - _STATIC_STUDIES
@@ -119,7 +123,7 @@ def _static_study(study: Study, series: Iterable[Mapping[str, Any]], thumbnails:
         html.escape(row["description"]),
         str(row["images"]),
     ]
-    lines = ["<tr style='font-weight:600'>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"]
+    lines = ["<tr style='font-weight:600'>" + "".join(f"<td {_LEFT}>{cell}</td>" for cell in cells) + "</tr>"]
     for each in series:
         png = thumbnails.get(each["uid"])
         data = f"data:image/png;base64,{b64encode(png).decode('ascii')}" if png else ""
@@ -127,7 +131,7 @@ def _static_study(study: Study, series: Iterable[Mapping[str, Any]], thumbnails:
         words = [str(part) for part in (each["number"], each["description"] or each["body"]) if part is not None]
         title = " · ".join(filter(None, words))
         lines.append(
-            f"<tr><td>{picture}</td><td colspan='3' style='text-align:left'>{html.escape(title)}</td>"
-            f"<td>{html.escape(each['modality'])}</td><td></td><td>{each['images']}</td></tr>"
+            f"<tr><td>{picture}</td><td colspan='3' {_LEFT}>{html.escape(title)}</td>"
+            f"<td {_LEFT}>{html.escape(each['modality'])}</td><td></td><td {_LEFT}>{each['images']}</td></tr>"
         )
     return "".join(lines)

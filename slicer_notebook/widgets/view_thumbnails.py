@@ -151,7 +151,7 @@ class ViewThumbnails(SessionWidget):
     def _static_html(self) -> str:
         pictures = self._settled_pictures(time.monotonic() + _SETTLE)
         cells = "".join(
-            '<figure style="margin:0"><img style="max-width:100%;border-radius:4px" '
+            '<figure style="margin:0"><img style="width:100%;border-radius:4px" '
             f'alt="Slicer view {html.escape(name)}" src="data:image/png;base64,{b64encode(png).decode("ascii")}">'
             f'<figcaption style="font-size:12px;text-align:center">{html.escape(_caption(name))}</figcaption></figure>'
             for name, png in pictures.items()
@@ -159,7 +159,9 @@ class ViewThumbnails(SessionWidget):
         state = "" if self._status["state"] == "live" else static_note(self._status["message"])
         if not cells and not state:
             state = static_note("The views' pictures had not come when this cell was run.")
-        return f'<div style="display:flex;flex-wrap:wrap;gap:8px">{cells}</div>{state}'
+        columns = self.columns or "auto-fit"
+        grid = f"display:grid;grid-template-columns:repeat({columns},minmax(200px,1fr));gap:8px;max-width:1320px"
+        return f'<div style="{grid}">{cells}</div>{state}'
 
     def _settled_pictures(self, deadline: float) -> dict[str, bytes]:
         """The pictures to save: those that are there, else asked for and waited for a moment."""

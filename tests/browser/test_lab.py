@@ -143,11 +143,9 @@ CELLS = (
 )
 
 
-def test_the_picker_by_keyboard_and_through_a_lost_slicer(
-    page: Page, dark_lab: Lab, tmp_path: Path, screenshots: Path
-) -> None:
+def test_the_picker_by_keyboard_and_through_a_lost_slicer(page: Page, dark_lab: Lab, screenshots: Path) -> None:
     """In the dark theme; from an empty index of its own."""
-    first = f"{CELLS[0]}\nslicer.dicom.database = {str(tmp_path / 'own.sqlite3')!r}"
+    first = f"import tempfile\n{CELLS[0]}\nslicer.dicom.database = tempfile.mkdtemp() + '/index.sqlite3'"
     path = write_notebook(dark_lab, "keyboard.ipynb", first, *CELLS[1:])
     notebook = Notebook(page, dark_lab, path)
     notebook.run("sn.launch()")
@@ -259,7 +257,7 @@ def test_a_saved_notebook_holds_the_pictures_and_a_reloaded_page_the_widgets(
         CELLS[0],
         "from slicer_notebook.sample_data import fetch\nslicer.dicom.index(fetch()).result()",
         "picker = sn.StudyPicker(slicer)\npicker",
-        "sn.ViewThumbnails(slicer)",
+        "slicer.dicom.load(slicer.dicom.series()[0])\nsn.ViewThumbnails(slicer)",
     )
     notebook = Notebook(page, lab, path)
     for text in ("sn.launch()", "fetch()", "picker = ", "sn.ViewThumbnails"):
