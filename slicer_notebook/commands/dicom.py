@@ -191,7 +191,16 @@ def _describe(host: Host, node: Any, planned: VolumePlan, data: VolumeData) -> N
             display.SetWindowLevel(*data.window_level)
         if data.inverted:
             display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeInvertedGrey")
-    _into_hierarchy(slicer, node, planned.instances[0])
+    first = planned.instances[0]
+    host.place_series(
+        node,
+        patient_id=first.PatientID or first.PatientName or first.StudyInstanceUID,
+        study_uid=first.StudyInstanceUID,
+        series_uid=first.SeriesInstanceUID,
+        patient=_facts(first, "PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
+        study=_facts(first, "StudyDescription", "StudyDate", "StudyTime", "StudyID", "AccessionNumber"),
+        series=_facts(first, "Modality", "SeriesNumber", "SeriesDescription"),
+    )
 
 
 #: UCUM codes of DICOM's unit words (PS3.16 CID 82, 84): code value, meaning.
@@ -205,56 +214,9 @@ def _units(slicer: Any, units: str) -> Any:
     return entry
 
 
-def _into_hierarchy(slicer: Any, node: Any, first: Instance) -> None:
-    """Nest the volume's item below its patient and study items, as Slicer's DICOM module does."""
-    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
-    constants = slicer.vtkMRMLSubjectHierarchyConstants
-    item = hierarchy.GetItemByDataNode(node)
-    if not item:
-        return
-    uid_name = constants.GetDICOMUIDName()
-    scene_item = hierarchy.GetSceneItemID()
-
-    def level(uid: str, parent: int, name: str, level_name: str, facts: dict[str, str | None]) -> int:
-        found: int = hierarchy.GetItemByUID(uid_name, uid)
-        if not found:
-            found = hierarchy.CreateFolderItem(parent, name)
-            hierarchy.SetItemOwnerPluginName(found, "Folder")
-            hierarchy.SetItemUID(found, uid_name, uid)
-            hierarchy.SetItemAttribute(found, constants.GetSubjectHierarchyLevelAttributeName(), level_name)
-            for key, value in facts.items():
-                if value:
-                    hierarchy.SetItemAttribute(found, f"DICOM.{key}", value)
-        return found
-
-    patient = level(
-        first.PatientID or first.PatientName or first.StudyInstanceUID,
-        scene_item,
-        " ".join(filter(None, [first.PatientName, f"({first.PatientID})" if first.PatientID else None])) or "No name",
-        constants.GetDICOMLevelPatient(),
-        {key: getattr(first, key) for key in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")},
-    )
-    study = level(
-        first.StudyInstanceUID,
-        patient,
-        " ".join(
-            filter(
-                None,
-                [first.StudyDescription or "No study description", f"({first.StudyDate})" if first.StudyDate else None],
-            )
-        ),
-        constants.GetDICOMLevelStudy(),
-        {
-            key: getattr(first, key)
-            for key in ("StudyDescription", "StudyDate", "StudyTime", "StudyID", "AccessionNumber")
-        },
-    )
-    hierarchy.SetItemParent(item, study)
-    hierarchy.SetItemUID(item, uid_name, first.SeriesInstanceUID)
-    for key in ("Modality", "SeriesNumber", "SeriesDescription"):
-        value = getattr(first, key)
-        if value is not None:
-            hierarchy.SetItemAttribute(item, f"DICOM.{key}", str(value))
+def _facts(first: Instance, *keywords: str) -> dict[str, str]:
+    values = ((keyword, getattr(first, keyword)) for keyword in keywords)
+    return {keyword: str(value) for keyword, value in values if value is not None}
 
 
 def _plain(record: Any) -> dict[str, Any]:

@@ -134,6 +134,20 @@ class Host(Protocol):
         """A vtkMatrix4x4 of a 4x4 affine matrix. Raises ArrayError."""
         ...
 
+    def place_series(
+        self,
+        node: Any,
+        *,
+        patient_id: str,
+        study_uid: str,
+        series_uid: str,
+        patient: dict[str, str],
+        study: dict[str, str],
+        series: dict[str, str],
+    ) -> None:
+        """Put a node below its patient and study in the subject hierarchy; attributes by DICOM keyword."""
+        ...
+
     def drain_vtk(self) -> list[tuple[str, str]]:
         """(level, text) of what VTK, ITK and MRML reported since the last call; level is error, warning or info."""
         ...

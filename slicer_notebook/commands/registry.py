@@ -116,7 +116,7 @@ def command(name: str, *, thread: Literal["main", "worker"] = "main", journal: b
     def define(function: F) -> F:
         if name in _commands:
             raise ValueError(f"command {name} is defined twice")
-        signature = inspect.signature(function)
+        signature = inspect.signature(function, eval_str=True)
         parameters = list(signature.parameters.values())[1:]
         types = typing.get_type_hints(function)
         _commands[name] = Command(

@@ -78,6 +78,9 @@ class SceneWatcher:
             return
 
         def modified(_node: Any, _event: str) -> None:
+            # A picture of another size changes the view node for a moment: nothing that anyone should hear of.
+            if getattr(self._host, "capturing", False):
+                return
             if node_id not in self._added:
                 self._modified[node_id] = None
             self._schedule()

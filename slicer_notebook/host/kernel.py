@@ -213,6 +213,8 @@ def launch() -> None:
     app = IPKernelApp.instance(kernel_class=_kernel_class())
     with _without_debugger() if NAME_VARIABLE in os.environ else contextlib.nullcontext():
         app.initialize(sys.argv[1:])
+    # From here on what C++ prints is for the log. (Before, the launcher shows it if the start fails.)
+    host.application.messages.capture_standard_error()
     slicer = host.slicer
     assert app.shell is not None
     app.shell.user_ns.update(slicer=slicer, mrmlScene=slicer.mrmlScene)

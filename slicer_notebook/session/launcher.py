@@ -62,7 +62,8 @@ class Launched:
             LaunchError: the process could not be made.
         """
         self._need_slicer()
-        encrypts = self.python == sys.executable and _can_encrypt()
+        # Another interpreter or path may have an older ipykernel, which would not understand.
+        encrypts = self.python == sys.executable and "PYTHONPATH" not in self._environment and _can_encrypt()
         manager = KernelManager(transport_encryption="required") if encrypts else KernelManager()
         manager._kernel_spec = KernelSpec(
             argv=[self.python, "-m", "slicer_notebook.host", "-f", "{connection_file}"],

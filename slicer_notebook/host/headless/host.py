@@ -112,6 +112,10 @@ class HeadlessHost(MrmlHost):
         """Show a volume in the background of all slice views, as Slicer does after loading."""
         self.application.show_volume(node, fit)
 
+    def place_series(self, node: Any, **where: Any) -> None:
+        """Put a node below its patient and study: `SubjectHierarchyItems.place_series`."""
+        self.application.subject_hierarchy.place_series(node, **where)
+
     def drain_vtk(self) -> list[tuple[str, str]]:
         """(level, text) of what VTK, ITK filters and MRML reported since the last call."""
         return self.application.messages.drain()
