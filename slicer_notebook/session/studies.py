@@ -49,7 +49,9 @@ class Records(list[R], Generic[R]):
     def _repr_html_(self) -> str:
         if not self:
             return "<em>none</em>"
-        html: str = self._table().to_html(index=True, notebook=True)
+        # The keywords of counts are too long for a cell; the attribute's full name is a tab key away.
+        short = {column: column.rpartition("Related")[2] for column in self.columns if "Related" in column}
+        html: str = self._table().rename(columns=short).to_html(index=True, notebook=True)
         return html
 
     def __repr__(self) -> str:
