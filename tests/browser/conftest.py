@@ -20,9 +20,12 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 _SAMPLE = sample_folder()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[playwright.Browser]:
-    """Debian's Chromium without a window."""
+    """Debian's Chromium without a window.
+
+    Not for the whole run: Playwright keeps an event loop running in this thread for as long as it is open.
+    """
     if not Path(CHROMIUM).exists():
         pytest.skip("there is no Chromium here: apt-get install chromium")
     with playwright.sync_playwright() as driver:
