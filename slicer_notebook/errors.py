@@ -238,6 +238,10 @@ class RemoteError(CommandError):
     ``details["type"]`` is the exception's class name there, ``remote_traceback`` its traceback.
     """
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows: the traceback in Slicer, not the way that the call took through this library."""
+        return [f"{type(self).__name__}: {line}" if i == 0 else line for i, line in enumerate(str(self).splitlines())]
+
 
 class JobCancelledError(SlicerNotebookError):
     """The job was cancelled before it finished."""
