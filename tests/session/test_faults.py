@@ -447,3 +447,30 @@ def test_without_opengl_a_picture_is_refused_and_the_rest_works() -> None:
             pytest.skip("there is another renderer than EGL here (OSMesa)")
         with pytest.raises(errors.RenderingError):
             session.view("Red").image()
+
+
+def test_interrupting_a_notebooks_cell_interrupts_slicer(slicer: sn.Session) -> None:
+    """A real kernel process, interrupted as JupyterLab's stop button does it."""
+    from jupyter_client.manager import KernelManager
+
+    manager = KernelManager()
+    manager.start_kernel(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=DEADLINE)
+        setup = f"import slicer_notebook as sn; s = sn.connect({slicer.name!r})"
+        assert client.execute_interactive(setup, timeout=DEADLINE)["content"]["status"] == "ok"
+        client.execute("s.run('print(\"begun\", flush=True)\\nwhile True: pass')")
+        while "begun" not in client.get_iopub_msg(timeout=DEADLINE)["content"].get("text", ""):
+            pass
+        manager.interrupt_kernel()
+        reply = client.get_shell_msg(timeout=DEADLINE)
+        assert reply["content"]["ename"] == "KeyboardInterrupt"
+        assert slicer.submit("code.eval", expression="1 + 1").result(DEADLINE) == 2
+        again = client.execute_interactive("assert s.eval('2 + 2') == 4; s.close()", timeout=DEADLINE)
+        assert again["content"]["status"] == "ok"
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    assert slicer.eval("3") == 3
