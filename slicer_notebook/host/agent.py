@@ -224,6 +224,11 @@ class Connection:
         info = messages.ErrorInfo(**values.error_info(outcome.error, traceback=outcome.traceback))
         self.send(messages.Reply(id=request, error=info, seconds=outcome.seconds, releases=releases))
 
+    def trim(self) -> None:
+        """Give back shared memory that has been idle for a while."""
+        self._pool.trim()
+        self._reader.trim()
+
     def take_released(self) -> list[int]:
         """Leases of the notebook's segments that nothing here looks at any more."""
         taken = []
@@ -307,6 +312,8 @@ class Agent:
                 if connection.gone:
                     _log.info("%s is gone.", connection.client)
                     self.disconnect(name)
+                else:
+                    connection.trim()
             self._looking = any(connection.watched for connection in self.connections.values())
             if self._looking:
                 self._later(_LOOK_EVERY, look)

@@ -23,6 +23,7 @@ import os
 import sys
 import tempfile
 import threading
+import time
 import uuid
 import weakref
 from collections.abc import Callable
@@ -41,6 +42,10 @@ HUGE: Final = 2 * 1024 * 1024
 
 #: Bytes of unused segments that a pool keeps for the next array, and of segments that a reader keeps mapped.
 KEEP_FREE: Final = 1 << 30
+
+#: Seconds after which memory that nobody asked for again goes back to the machine: a loop over volumes uses its
+#: segments again sooner, and a person who went on to something else misses nothing.
+KEEP_SECONDS: Final = 30.0
 
 #: Arrays from this size on are worth a new segment's huge pages, bytes: below, waiting for the kernel's lists of pages
 #: to be drained, which ``MADV_COLLAPSE`` does first, takes longer than the small pages.
@@ -71,6 +76,7 @@ class _Mapping:
 
     def __init__(self, fd: int, size: int, slack: int) -> None:
         self.size = size
+        self.used = 0.0  # when it was asked for last, of time.monotonic()
         self.shift = 0
         self.map = mmap.mmap(fd, size - slack)
         for _ in range(2 if slack else 0):
@@ -147,6 +153,7 @@ class _Segment:
             raise
         self.mapping: _Mapping | None = None
         self.warm = 0
+        self.freed = 0.0  # when its last lease ended, of time.monotonic()
 
     def write(self, array: Array) -> None:
         """The one copy.
@@ -237,9 +244,18 @@ class SegmentPool:
         if self._closed:
             segment.close()
             return
+        segment.freed = time.monotonic()
         self._free.append(segment)
         while len(self._free) > 1 and sum(s.size for s in self._free) > KEEP_FREE:
             self._free.pop(0).close()
+
+    def trim(self, seconds: float = KEEP_SECONDS) -> None:
+        """Give back the memory of segments that have been free for so long."""
+        horizon = time.monotonic() - seconds
+        with self._lock:
+            for segment in [s for s in self._free if s.freed < horizon]:
+                self._free.remove(segment)
+                segment.close()
 
     @property
     def leased(self) -> int:
@@ -306,6 +322,7 @@ class SegmentReader:
         with self._lock:
             found = self._maps.pop(key, None) or self._map(ref)
             self._maps[key] = found  # last in the dict: used last
+            found.used = time.monotonic()
             # A map keeps the memory of a segment that its writer has given up. Views that are alive keep their map.
             while len(self._maps) > 1 and sum(m.size for m in self._maps.values()) > KEEP_FREE:
                 del self._maps[next(iter(self._maps))]
@@ -322,6 +339,13 @@ class SegmentReader:
             return _Mapping(fd, ref.size, HUGE if ref.name.startswith("memfd:") and ref.size > 2 * HUGE else 0)
         finally:
             os.close(fd)
+
+    def trim(self, seconds: float = KEEP_SECONDS) -> None:
+        """Drop the maps that were not asked for for so long: they keep memory that the writer may have given up."""
+        horizon = time.monotonic() - seconds
+        with self._lock:
+            for key in [k for k, mapping in self._maps.items() if mapping.used < horizon]:
+                del self._maps[key]
 
     def forget_except(self, pid: int) -> None:
         """Drop the maps of other processes (after a restart of the peer)."""

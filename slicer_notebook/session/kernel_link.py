@@ -316,6 +316,8 @@ class KernelLink(Link):
         if leases:
             with contextlib.suppress(errors.SessionError):  # closed meanwhile: then all leases are over
                 self._send(messages.Release(leases=leases))
+        self._pool.trim()
+        self._reader.trim()
         if self._pidfd >= 0:
             return
         if self._heartbeat.poll(0):

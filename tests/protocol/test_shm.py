@@ -288,6 +288,23 @@ def test_a_pool_keeps_no_more_free_memory_than_it_may(pair: Pair, monkeypatch: p
     assert _descriptors() < before
 
 
+def test_idle_memory_goes_back_to_the_machine_and_views_stay(pair: Pair) -> None:
+    held = pair.send(np.full(HUGE, 7, dtype=np.uint8))
+    gone = pair.send(np.full(HUGE, 8, dtype=np.uint8))
+    del gone
+    pair.settle()
+    pair.pool.trim()  # free for less than half a minute
+    assert len(pair.pool._free) == 1
+    pair.pool.trim(-1.0)
+    pair.reader.trim(-1.0)
+    assert pair.pool._free == []
+    assert pair.reader._maps == {}
+    assert (held == 7).all()
+    assert pair.pool.leased == 1
+    assert (pair.send(np.full(HUGE, 9, dtype=np.uint8)) == 9).all()
+    assert (held == 7).all()
+
+
 def _descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
