@@ -13,6 +13,7 @@
     │   ├── NodeNotFoundError      no MRML node of that id or name (also a LookupError)
     │   ├── AmbiguousNameError     several MRML nodes of that name (also a LookupError)
     │   ├── ViewNotFoundError      no view of that name (also a LookupError)
+    │   ├── AttributeNameError     an attribute that cannot be set (also an AttributeError)
     │   ├── UidNotFoundError       no such study or series in the index (also a LookupError)
     │   └── CommandNotFoundError   no such command (also a LookupError)
     ├── DicomError
@@ -45,6 +46,7 @@ __all__ = [
     "AmbiguousNameError",
     "ArgumentError",
     "ArrayError",
+    "AttributeNameError",
     "CommandError",
     "CommandNotFoundError",
     "ConnectionLostError",
@@ -177,6 +179,10 @@ class ViewNotFoundError(InputError, LookupError):
 
 class UidNotFoundError(InputError, LookupError):
     """No study, series or instance of that UID in the index."""
+
+
+class AttributeNameError(InputError, AttributeError):
+    """An attribute that there is not, or that cannot be set."""
 
 
 class CommandNotFoundError(InputError, LookupError):

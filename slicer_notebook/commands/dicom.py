@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from slicer_notebook.commands import context
 from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.registry import command
-from slicer_notebook.errors import SeriesRefusedError
+from slicer_notebook.errors import PathNotFoundError, SeriesRefusedError
 from slicer_notebook.protocol.values import NodeRef
 
 if TYPE_CHECKING:
@@ -116,10 +116,22 @@ def load(host: Host, series_uid: str, show: bool = True, database: str | None = 
         UidNotFoundError: no such series in the index.
         SeriesRefusedError: the series would not become a correct volume; ``reason`` says why.
     """
+    job = context.current()
+    try:
+        return _load(host, job, _plan(series_uid, database), series_uid, show)
+    except FileNotFoundError as exc:
+        if isinstance(exc, PathNotFoundError):
+            raise
+        raise PathNotFoundError(
+            "A file of the series is gone.",
+            got=str(exc.filename),
+            hint="index its folder again: slicer.dicom.index(folder)",
+        ) from exc
+
+
+def _load(host: Host, job: context.JobContext, planned: SeriesPlan, series_uid: str, show: bool) -> dict[str, Any]:
     from slicer_notebook.dicom import read
 
-    job = context.current()
-    planned = _plan(series_uid, database)
     if not planned.volumes:
         first = planned.refused[0] if planned.refused else None
         raise SeriesRefusedError(

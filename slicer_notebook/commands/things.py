@@ -13,10 +13,17 @@ from slicer_notebook.protocol.values import Array, NodeRef
 
 
 def _points(values: Any) -> Array:
-    points = np.asarray(values, dtype=np.float64)
+    try:
+        points = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        points = np.empty(0)
+    if isinstance(values, list | tuple) and not values:
+        points = np.empty((0, 3))
     if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
         raise ArrayError(
-            "These are not points.", expected="finite numbers of shape (n, 3), RAS, mm", got=f"shape {points.shape}"
+            "These are not points.",
+            expected="finite numbers of shape (n, 3), RAS, mm",
+            got=f"shape {points.shape}" if points.size else f"{values!r:.60}",
         )
     return points
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,8 @@ def set_view(host: Host, name: str, offset: float | None = None, orientation: st
         ArgumentError: a 3-D view, or an unknown orientation.
     """
     view = host.view(name)
+    if offset is not None and not math.isfinite(offset):
+        raise ArgumentError("The offset does not fit.", expected="a finite number, mm", got=str(offset))
     if orientation is not None:
         view.orientation = orientation
     if offset is not None:

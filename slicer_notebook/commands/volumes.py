@@ -63,7 +63,7 @@ def info(host: Host, node: NodeLike) -> dict[str, Any]:
     voxels = host.voxels(found)
     display = found.GetDisplayNode()
     unit = found.GetVoxelValueUnits() if hasattr(found, "GetVoxelValueUnits") else None
-    low, high = found.GetImageData().GetScalarRange()
+    low, high = _range(found.GetImageData().GetPointData().GetScalars(), voxels.dtype.kind == "f")
     return {
         "shape": voxels.shape,
         "dtype": voxels.dtype.name,
@@ -75,6 +75,15 @@ def info(host: Host, node: NodeLike) -> dict[str, Any]:
         else None,
         "units": (unit.GetCodeMeaning() or unit.GetCodeValue() or "") if unit is not None else "",
     }
+
+
+def _range(scalars: Any, is_float: bool) -> tuple[float, float]:
+    """Smallest and largest finite value; (nan, nan) without any."""
+    if not is_float:
+        low, high = scalars.GetRange()
+        return float(low), float(high)
+    low, high = scalars.GetFiniteRange()
+    return (float(low), float(high)) if low <= high else (float("nan"), float("nan"))
 
 
 @command("volume.affine", journal=False)
@@ -152,7 +161,8 @@ def histogram(host: Host, node: NodeLike, bins: int = 256) -> tuple[Array, Array
 def render_presets(host: Host) -> list[str]:
     """Names of Slicer's volume rendering presets, such as ``CT-Chest-Contrast-Enhanced`` or ``MR-Default``."""
     presets = host.slicer.modules.volumerendering.logic().GetPresetsScene()
-    return [presets.GetNthNode(i).GetName() for i in range(presets.GetNumberOfNodes())]
+    nodes = (presets.GetNthNode(i) for i in range(presets.GetNumberOfNodes()))
+    return [node.GetName() for node in nodes if node.IsA("vtkMRMLVolumePropertyNode")]
 
 
 @command("volume.render")

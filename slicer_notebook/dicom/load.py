@@ -18,7 +18,7 @@ from slicer_notebook.dicom.planning import VolumePlan
 from slicer_notebook.dicom.reasons import Reason
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.dicom.syntaxes import LOSSY
-from slicer_notebook.errors import DicomError, JobCancelledError, SeriesRefusedError
+from slicer_notebook.errors import DicomError, JobCancelledError, SeriesRefusedError, SlicerNotebookError
 
 __all__ = ["VolumeData", "read"]
 
@@ -179,6 +179,7 @@ class _Reader:
         self.stop = threading.Event()
         self.dropped = 0
         self.uncompared = 0
+        self.broken: list[str] = []
 
     def run(self) -> tuple[npt.NDArray[Any], list[str]]:
         """The array and warnings; any slice's failure fails the whole."""
@@ -203,6 +204,10 @@ class _Reader:
             warnings.append(f"{self.dropped} slices have bits set outside those stored; they were dropped.")
         if self.uncompared:
             warnings.append(f"{self.uncompared} copies that were compressed with loss were not compared.")
+        if self.broken:
+            warnings.append(
+                f"{len(self.broken)} copies cannot be read; they were left aside, such as {self.broken[0]!r}."
+            )
         return warnings
 
     def _slice(self, k: int) -> None:
@@ -229,6 +234,11 @@ class _Reader:
         with self.lock:
             self.dropped += dropped
             self.uncompared += uncompared
+
+    def _leave_aside(self, path: str) -> None:
+        """A copy that is gone or cut off says nothing against the whole one."""
+        with self.lock:
+            self.broken.append(path)
 
     def _rescale(
         self, pixels: npt.NDArray[Any], target: npt.NDArray[Any], rescale: tuple[float, float], ends: tuple[int, int]
@@ -261,11 +271,19 @@ class _Reader:
         """How many of the instance's other files could not be compared with this one, because they lost on the way."""
         uncompared = 0
         for path in instance.other_paths:
-            copy = _copy_of(instance, path)
+            try:
+                copy = _copy_of(instance, path)
+            except (SlicerNotebookError, OSError):
+                self._leave_aside(path)
+                continue
             if copy.TransferSyntaxUID in LOSSY and instance.TransferSyntaxUID not in LOSSY:
                 uncompared += 1
                 continue
-            values = read_stored(copy)
+            try:
+                values = read_stored(copy)
+            except (SlicerNotebookError, OSError):
+                self._leave_aside(path)
+                continue
             fix_bits(values, copy)
             if not np.array_equal(values, pixels):
                 raise SeriesRefusedError(

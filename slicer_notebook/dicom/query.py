@@ -46,9 +46,21 @@ def _one(keyword: str, value: Any, column: str) -> tuple[str, list[Any]]:
         )
     text = f"{value:g}" if isinstance(value, float) else str(value)
     vr = _vr(keyword)
+    if text.strip("*") == "":
+        return "1", []  # universal matching, PS3.4 C.2.2.2.3: also where there is no value
+    if not isinstance(value, str) and vr not in ("IS", "DS", "US", "UL", "FL", "FD"):
+        raise ArgumentError(
+            f"The filter {keyword}.", expected="text (with * and ?)", got=f"{type(value).__name__} {value!r}"
+        )
     if vr in ("DA", "TM") and "-" in text:
         return _range(keyword, text, column, vr)
-    folded = fold(text.strip())
+    if vr == "DA" and not _is_date(text.strip()):
+        raise ArgumentError(f"The filter {keyword}.", expected=_DATES, got=repr(text))
+    return _matching(keyword, vr, fold(text.strip()), column)
+
+
+def _matching(keyword: str, vr: str, folded: str, column: str) -> tuple[str, list[Any]]:
+    """Single value and wild card matching (PS3.4 C.2.2.2.1 and .4)."""
     if vr == "PN":
         return f"{column} GLOB ?", [f"*[=\\]{_glob(folded)}[=\\]*"]
     if keyword in _LISTS:
@@ -75,6 +87,9 @@ def _range(keyword: str, text: str, column: str, vr: str) -> tuple[str, list[Any
             expected="a value or a range such as 20100101-20101231, 20100101- or -20101231",
             got=repr(text),
         )
+    days = [end for end in ends if end]
+    if vr == "DA" and (not all(map(_is_date, days)) or days != sorted(days)):
+        raise ArgumentError(f"The filter {keyword}.", expected=_DATES, got=repr(text))
     conditions, parameters = [], []
     if ends[0]:
         conditions.append(f"{column} >= ?")
@@ -91,6 +106,22 @@ def _iso_date(text: str) -> str | None:
         return _date_text(datetime.date.fromisoformat(text))
     except ValueError:
         return None
+
+
+_DATES: Final = "a date (20100131 or 2010-01-31), or a range of dates, the earlier first"
+
+
+def _is_date(text: str) -> bool:
+    """A whole date that there is, or a part of one: with wild cards, or 2010 or 201001 as the end of a range."""
+    if "*" in text or "?" in text:
+        return True
+    if not text.isdigit() or len(text) not in (4, 6, 8):
+        return False
+    try:
+        datetime.date(int(text[:4]), int(text[4:6] or 1), int(text[6:8] or 1))
+    except ValueError:
+        return False
+    return True
 
 
 def _condition(keyword: str, value: Any, column: str) -> tuple[str, list[Any]]:

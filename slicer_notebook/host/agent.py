@@ -24,6 +24,7 @@ from slicer_notebook.host.events import SceneWatcher
 from slicer_notebook.host.executor import Executor, Outcome, Run
 from slicer_notebook.host.main_thread import MainThread
 from slicer_notebook.protocol import messages, shm, transfers, values
+from slicer_notebook.protocol.values import UNSENDABLE
 
 __all__ = ["Agent", "Connection", "serve"]
 
@@ -216,12 +217,12 @@ class Connection:
         if outcome.error is None:
             try:
                 self.send(messages.Reply(id=request, result=outcome.result, seconds=outcome.seconds, releases=releases))
-            except (TypeError, errors.ArrayError, OverflowError) as exc:
+            except UNSENDABLE as exc:
                 outcome = Outcome(None, _unsendable(outcome.result, exc), None, outcome.seconds)
             else:
                 return
         assert outcome.error is not None
-        info = messages.ErrorInfo(**values.error_info(outcome.error, traceback=outcome.traceback))
+        info = values.printable(messages.ErrorInfo(**values.error_info(outcome.error, traceback=outcome.traceback)))
         self.send(messages.Reply(id=request, error=info, seconds=outcome.seconds, releases=releases))
 
     def trim(self) -> None:

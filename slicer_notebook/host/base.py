@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from slicer_notebook.errors import AmbiguousNameError, ArgumentError, NodeNotFoundError
+from slicer_notebook.errors import AmbiguousNameError, ArgumentError, ArrayError, NodeNotFoundError
 from slicer_notebook.host import arrays
 from slicer_notebook.protocol.values import Array, NodeRef
 
@@ -146,7 +146,14 @@ class MrmlHost:
 
     def add_volume(self, array: Array, affine: Any, name: str, *, labelmap: bool = False) -> Any:
         """A new volume node over the array's memory. Raises `ArrayError`, before anything is added."""
-        prepared = arrays.prepare(array)
+        prepared = arrays.prepare(array, components=1 if labelmap else None)
+        if labelmap and prepared.dtype.kind not in "iu":
+            raise ArrayError(
+                "A label map holds whole numbers.",
+                expected="an integer or bool array",
+                got=str(prepared.dtype),
+                hint="convert it first, for example with (array > 0).astype(np.uint8)",
+            )
         matrix = arrays.matrix_from_array(affine)
         class_name = (
             "vtkMRMLLabelMapVolumeNode"

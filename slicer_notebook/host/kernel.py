@@ -203,6 +203,10 @@ def _without_debugger() -> Iterator[None]:
             del sys.modules[name]
 
 
+def _refuse_exit() -> None:
+    raise SystemExit("exit() does not end a Slicer that a session drives; slicer.close() does")
+
+
 def launch() -> None:
     """Run the kernel "Slicer (headless)" until it is shut down. The command line is ipykernel's (``-f FILE``)."""
     from slicer_notebook.host import headless
@@ -219,5 +223,8 @@ def launch() -> None:
     assert app.shell is not None
     app.shell.user_ns.update(slicer=slicer, mrmlScene=slicer.mrmlScene)
     app.shell.user_ns_hidden.update(slicer=None, mrmlScene=None)
+    if NAME_VARIABLE in os.environ:
+        # A script that ends in exit() must not take the scene with it: the session ends its Slicer.
+        app.shell.ask_exit = _refuse_exit
     make_agent()
     app.start()

@@ -20,6 +20,10 @@ from slicer_notebook.protocol.messages import Message
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+#: What encoding a value can raise: a type without a plain form, a dtype, an integer beyond 64 bits, text that is no
+#: Unicode (a lone surrogate), a list that holds itself.
+UNSENDABLE = (TypeError, ValueError, OverflowError, RecursionError)
+
 EXT_ARRAY = 1
 EXT_NODE = 2
 
@@ -101,8 +105,15 @@ def check_array(array: Array) -> None:
     """Refuse what cannot be sent by bytes.
 
     Raises:
-        ArrayError: object or structured dtype.
+        ArrayError: object or structured dtype, or a masked array, whose mask would be lost.
     """
+    if isinstance(array, np.ma.MaskedArray):
+        raise errors.ArrayError(
+            "A masked array cannot be sent: its mask would be lost.",
+            expected="a plain array",
+            got="numpy.ma.MaskedArray",
+            hint="choose a value for what is masked: array.filled(0)",
+        )
     if array.dtype.hasobject or array.dtype.kind not in _KINDS:
         raise errors.ArrayError(
             "An array of this dtype cannot be sent to or from Slicer.",
@@ -262,6 +273,19 @@ def decode(
     finally:
         _decoding.context = former
     return message
+
+
+def printable(value: Any) -> Any:
+    """A struct, dict, list or text with every lone surrogate written as an escape: an error must always arrive."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, list):
+        return [printable(item) for item in value]
+    if isinstance(value, dict):
+        return {printable(key): printable(item) for key, item in value.items()}
+    if isinstance(value, msgspec.Struct):
+        return type(value)(**{name: printable(getattr(value, name)) for name in value.__struct_fields__})
+    return value
 
 
 def error_info(error: BaseException, *, traceback: str | None = None) -> dict[str, Any]:

@@ -75,6 +75,9 @@ def launch(
         LaunchError: it ended while starting; the message says what it printed last.
         DeadlineError: it was not ready in time.
     """
+    _check_seconds(timeout)
+    if not isinstance(environment, (dict, type(None))):
+        raise errors.ArgumentError("The environment does not fit.", expected="a dict of text", got=repr(environment))
     launched = Launched(name, python=python, keep=keep, environment=environment)
     launched.start()
 
@@ -111,6 +114,7 @@ def connect(
         SlicerNotInstalledError: the kernel is no Slicer, or has no slicer_notebook.
         DeadlineError: no answer in time.
     """
+    _check_seconds(timeout)
     if target is None:
         agent = agent_here()
         if agent is not None:
@@ -127,6 +131,11 @@ def sessions() -> list[SessionRecord]:
     return records.read_all()
 
 
+def _check_seconds(timeout: float) -> None:
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout >= 0:
+        raise errors.ArgumentError("The timeout does not fit.", expected="seconds, a number", got=repr(timeout))
+
+
 def _the_only_one() -> str:
     found = sessions()
     if len(found) == 1:
@@ -140,6 +149,10 @@ def _the_only_one() -> str:
 
 
 def _find(target: str | Path) -> tuple[str, str]:
+    if not isinstance(target, (str, Path)):
+        raise errors.ArgumentError(
+            "That names no Slicer.", expected="a session's name or a connection file", got=repr(target)
+        )
     for record in sessions():
         if record.name == str(target):
             return record.name, record.connection_file

@@ -105,6 +105,8 @@ class Dicom:
             UidNotFoundError: no such series in the index.
             SeriesRefusedError: the series would not become a correct volume; ``error.reason`` names why.
         """
+        if not isinstance(series, (str, Series, Sequence)):
+            _uid(series)  # refuses it by name
         several = [series] if isinstance(series, (str, Series)) else list(series)
         volumes: list[Volume] = []
         for each in several:

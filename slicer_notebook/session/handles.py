@@ -9,6 +9,7 @@ import numpy as np
 
 from slicer_notebook.errors import ArrayError, NodeNotFoundError
 from slicer_notebook.protocol.values import Array, NodeRef
+from slicer_notebook.session.attributes import OwnAttributesOnly
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +23,7 @@ __all__ = ["Markups", "Model", "Node", "Segmentation", "Table", "Transform", "Vo
 _kinds: dict[str, type[Node]] = {}
 
 
-class Node:
+class Node(OwnAttributesOnly):
     """A MRML node in Slicer.
 
     Attributes:
@@ -136,7 +137,7 @@ class Volume(Node):
 
     @array.setter
     def array(self, value: Any) -> None:
-        self._session.call("volume.set_array", node=self, array=np.asarray(value))
+        self._session.call("volume.set_array", node=self, array=np.asanyarray(value))
 
     @property
     def affine(self) -> Array:
@@ -170,7 +171,7 @@ class Volume(Node):
 
     @property
     def range(self) -> tuple[float, float]:
-        """Smallest and largest value."""
+        """Smallest and largest finite value; (nan, nan) without any."""
         low, high = self._info("range")
         return float(low), float(high)
 

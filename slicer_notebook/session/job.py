@@ -6,14 +6,13 @@ import asyncio
 import collections
 import contextlib
 import importlib
-import logging
 import threading
 import time
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from slicer_notebook.errors import DeadlineError, JobCancelledError
-from slicer_notebook.session.output import in_notebook
+from slicer_notebook.session.output import in_notebook, report
 
 if TYPE_CHECKING:
     from slicer_notebook.session.output import Output
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["Job"]
 
 T = TypeVar("T")
-_log = logging.getLogger("slicer_notebook")
 
 #: Seconds that an interrupted call waits for Slicer to confirm that the command has stopped.
 _INTERRUPT_GRACE = 5.0
@@ -263,4 +261,4 @@ class Job(Generic[T]):
         try:
             function(self)
         except Exception:  # noqa: BLE001 - the user's callback may raise anything; the others still have to run
-            _log.exception("A callback of %r failed.", self)
+            report(f"A callback of {self!r} failed.")

@@ -181,7 +181,7 @@ def _free_name(name: str | None) -> str:
         while (found := f"slicer-{number}") in taken or (records.folder() / f"{found}.json").exists():
             number += 1
         return found
-    if not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise errors.ArgumentError(
             "That is no name for a session.", expected="letters, digits, . _ - (at most 64)", got=repr(name)
         )

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 
 from slicer_notebook import errors
 from slicer_notebook.protocol import messages
+from slicer_notebook.protocol.values import UNSENDABLE
 from slicer_notebook.session.job import Job
-from slicer_notebook.session.output import Output, show
+from slicer_notebook.session.output import Output, report, show
 
 __all__ = ["Link"]
 
 _slicer_log = logging.getLogger("slicer_notebook.slicer")
-_log = logging.getLogger("slicer_notebook")
 
 
 #: Lines of Slicer's log that a session keeps.
@@ -130,7 +130,7 @@ class Link(abc.ABC):
             self._dispatch(request, job)
         except BaseException as exc:
             self._jobs.pop(number, None)
-            if isinstance(exc, TypeError):
+            if isinstance(exc, UNSENDABLE) and not isinstance(exc, errors.SlicerNotebookError):
                 raise errors.ArgumentError(
                     f"An argument of {command} cannot be sent to Slicer.",
                     expected="plain data, numpy arrays, node handles, or lists and dicts of them",
@@ -179,7 +179,7 @@ class Link(abc.ABC):
             try:
                 function()
             except Exception:  # noqa: BLE001 - the user's callback may raise anything; the thread has to go on
-                _log.exception("A callback failed.")
+                report("A callback failed.")
 
     def _end_callbacks(self) -> None:
         """Let the callback thread end when it has done what is waiting."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 __all__ = ["Output", "in_notebook", "show"]
+
+_log = logging.getLogger("slicer_notebook")
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,12 @@ class Output:
 
     kind: Literal["stream", "display_data", "update_display_data", "clear_output"]
     content: dict[str, Any]
+
+
+def report(text: str) -> None:
+    """Tell of the exception at hand, which a callback of the user raised: in the log, and where prints go."""
+    _log.error("%s", text, exc_info=True)
+    sys.stderr.write(f"{text}\n{traceback.format_exc()}")
 
 
 def show(output: Output) -> None:

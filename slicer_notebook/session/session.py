@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from slicer_notebook import errors
 from slicer_notebook.commands import registry
 from slicer_notebook.protocol.values import NodeRef
 from slicer_notebook.session import magic
+from slicer_notebook.session.attributes import OwnAttributesOnly
 from slicer_notebook.session.dicom import Dicom
 from slicer_notebook.session.functions import RemoteFunction
 from slicer_notebook.session.handles import Markups, Node, Transform, Volume, handle
@@ -21,6 +21,7 @@ from slicer_notebook.session.images import Image, Pictures
 from slicer_notebook.session.job import Job
 from slicer_notebook.session.launcher import Launched
 from slicer_notebook.session.link import Link, LogLine
+from slicer_notebook.session.output import report
 from slicer_notebook.session.progress import shown
 from slicer_notebook.session.views import View
 
@@ -29,7 +30,6 @@ __all__ = ["Session", "Subscription"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_log = logging.getLogger("slicer_notebook")
 
 #: Kinds of events of `Session.on`.
 EVENT_KINDS = ("scene", "views", "indexed", "closed", "restarted")
@@ -48,7 +48,7 @@ class Subscription:
             self._callbacks.remove(self._callback)
 
 
-class Session:
+class Session(OwnAttributesOnly):
     """One Slicer. From `launch` or `connect`; a context manager.
 
     Attributes:
@@ -56,6 +56,8 @@ class Session:
         dicom: `Dicom`: index, studies, series, loading.
         generation: counts the restarts; handles of an earlier one are refused.
     """
+
+    _plain_attributes = frozenset({"name", "generation", "dicom"})
 
     def __init__(
         self, link: Link, name: str, *, launched: Launched | None = None, open_link: Callable[[], Link] | None = None
@@ -316,7 +318,7 @@ class Session:
         import numpy as np
 
         found: Volume = self.call(
-            "volume.add", array=np.asarray(array), affine=affine, name=name, labelmap=labelmap, show=show
+            "volume.add", array=np.asanyarray(array), affine=affine, name=name, labelmap=labelmap, show=show
         )
         return found
 
@@ -394,6 +396,10 @@ class Session:
         """
         if kind not in EVENT_KINDS:
             raise errors.ArgumentError("There is no such event.", expected=" or ".join(EVENT_KINDS), got=repr(kind))
+        if not callable(callback):
+            raise errors.ArgumentError("That cannot be called back.", expected="a function", got=repr(callback))
+        if self._closed:
+            raise errors.SessionClosedError("The session was closed.")
         self._subscribers[kind].append(callback)
         return Subscription(self._subscribers[kind], callback)
 
@@ -406,7 +412,7 @@ class Session:
             try:
                 callback(data)
             except Exception:  # noqa: BLE001 - the user's callback may raise anything; the others still have to run
-                _log.exception("A callback for %s events failed.", kind)
+                report(f"A callback for {kind} events failed.")
 
     def _lost(self, error: errors.SessionError) -> None:
         self._tell("closed", error)

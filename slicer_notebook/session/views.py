@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from slicer_notebook.errors import ArgumentError
+from slicer_notebook.session.attributes import OwnAttributesOnly
 from slicer_notebook.session.images import Image
 
 if TYPE_CHECKING:
@@ -14,12 +15,14 @@ if TYPE_CHECKING:
 __all__ = ["View"]
 
 
-class View:
+class View(OwnAttributesOnly):
     """A slice or 3-D view. From `Session.view`. Shows its present picture inline.
 
     Attributes:
         name: "Red", "Yellow", "Green", "1" (the 3-D view), as Slicer names them.
     """
+
+    _plain_attributes = frozenset({"name"})
 
     def __init__(self, session: Session, name: str) -> None:
         self._session = session
@@ -50,7 +53,7 @@ class View:
 
     @offset.setter
     def offset(self, value: float) -> None:
-        self._session.call("view.set", name=self.name, offset=float(value))
+        self._session.call("view.set", name=self.name, offset=value)
 
     @property
     def offset_range(self) -> tuple[float, float]:

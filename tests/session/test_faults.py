@@ -474,3 +474,38 @@ def test_interrupting_a_notebooks_cell_interrupts_slicer(slicer: sn.Session) -> 
         client.stop_channels()
         manager.shutdown_kernel(now=True)
     assert slicer.eval("3") == 3
+
+
+def test_exit_in_a_script_leaves_slicer_running(slicer: sn.Session) -> None:
+    for code in ("exit()", "quit()", "import sys; sys.exit(3)"):
+        with pytest.raises(errors.RemoteError, match="SystemExit"):
+            slicer.run(code)
+    assert slicer.eval("1") == 1
+
+
+def test_an_error_in_a_callback_reaches_the_user(slicer: sn.Session, capsys: pytest.CaptureFixture[str]) -> None:
+    called = threading.Event()
+
+    def fails(_data: Any) -> None:
+        called.set()
+        raise ZeroDivisionError("planted in a callback")
+
+    with sn.connect(slicer.name) as second:
+        second.on("scene", fails)
+        second.add_volume(np.ones((3, 3, 3), np.uint8), None, "seen")
+        assert called.wait(DEADLINE)
+        done = threading.Event()
+        second._link.post(done.set)  # callbacks run one after the other
+        assert done.wait(DEADLINE)
+    assert "planted in a callback" in capsys.readouterr().err
+
+
+def test_wrong_kinds_of_arguments_are_refused() -> None:
+    with pytest.raises(errors.ArgumentError, match="no name"):
+        sn.launch(5)  # type: ignore[arg-type]
+    with pytest.raises(errors.ArgumentError, match="names no Slicer"):
+        sn.connect(5)  # type: ignore[arg-type]
+    with pytest.raises(errors.ArgumentError, match="timeout"):
+        sn.launch(timeout="x")  # type: ignore[arg-type]
+    with pytest.raises(errors.ArgumentError, match="environment"):
+        sn.launch(environment=5)  # type: ignore[arg-type]

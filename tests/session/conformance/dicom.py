@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,30 @@ def a_series_is_indexed_found_and_loaded(slicer: Any, folder: Path) -> None:
         assert volume.window_level == (300, -900)
         assert volume.units == "Hounsfield unit"
         assert len(volume.attributes["DICOM.instanceUIDs"].split()) == 6
+        assert len(slicer.dicom.studies(PatientName="*")) == 1
+        for bad in (
+            {"StudyDate": "yesterday"},
+            {"StudyDate": "20201301-"},
+            {"StudyDate": "20300101-20200101"},
+            {"PatientName": 5},
+        ):
+            with refused(errors.ArgumentError, next(iter(bad))):
+                slicer.dicom.studies(**bad)
+        with refused(errors.ArgumentError, "not a series", "NoneType"):
+            slicer.dicom.load(None)
+        # A copy that is cut off says nothing against the whole one; a file that is gone does.
+        whole = (folder / "dicom" / "0.dcm").read_bytes()
+        (folder / "dicom" / "copy.dcm").write_bytes(whole[:-10])
+        slicer.dicom.index(folder / "dicom").result(60)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            [again] = slicer.dicom.load(series)
+        assert np.array_equal(again.array, expected)
+        assert any("copy.dcm" in str(w.message) for w in told), [str(w.message) for w in told]
+        (folder / "dicom" / "0.dcm").unlink()
+        (folder / "dicom" / "copy.dcm").unlink()
+        with refused(errors.SlicerNotebookError, "dcm"):
+            slicer.dicom.load(series)
         with refused(errors.UidNotFoundError, "1.2.3"):
             slicer.dicom.load("1.2.3")
         with refused(errors.ArgumentError, "Nonsense"):

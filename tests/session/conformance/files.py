@@ -79,3 +79,11 @@ def bad_files_are_refused(slicer: Any, folder: Path) -> None:
         volume.save(folder / "v.xyz")
     with refused(errors.ArgumentError, "no path"):
         slicer.load(3)
+
+
+@case
+def a_failed_save_says_nothing_against_the_next(slicer: Any, folder: Path) -> None:
+    volume = slicer.add_volume(phantom(), None, "saved")
+    with refused(errors.CommandError, "/proc/x.nrrd"):
+        volume.save("/proc/x.nrrd")
+    assert np.array_equal(slicer.load(volume.save(folder / "y.nrrd")).array, phantom())

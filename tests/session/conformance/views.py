@@ -69,6 +69,10 @@ def slice_views_scroll_and_turn(slicer: Any, _: Path) -> None:
     red.orientation = "Coronal"
     assert red.orientation == "Coronal"
     red.orientation = "Axial"
+    with refused(errors.ArgumentError, "finite"):
+        red.offset = float("inf")
+    with refused(errors.ArgumentError, "float"):
+        red.offset = "x"
     with refused(errors.ArgumentError, "slice view"):
         slicer.view("1").offset  # noqa: B018
     with refused(errors.ArgumentError, "Diagonal"):

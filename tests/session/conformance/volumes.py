@@ -165,3 +165,20 @@ def volumes_are_rendered_in_3d(slicer: Any, _: Path) -> None:
     shown = volume.render("CT-Bone", size=(64, 64)).array.astype(int)
     hidden = volume.render(visible=False, size=(64, 64)).array.astype(int)
     assert np.abs(shown - hidden)[24:40, 24:40].max() > 40
+
+
+@case
+def what_would_lose_something_is_refused(slicer: Any, _: Path) -> None:
+    volume = slicer.add_volume(phantom(), None, "whole")
+    with refused(errors.ArrayError, "mask", "filled"):
+        volume.array = np.ma.masked_less(phantom(), 0)
+    with refused(errors.ArrayError, "whole numbers", "float64"):
+        slicer.add_volume(np.full((2, 2, 2), 300.7), labelmap=True)
+    assert np.array_equal(volume.array, phantom())
+
+
+@case
+def ranges_are_of_finite_values(slicer: Any, _: Path) -> None:
+    array = np.array([[[1.5, np.nan, np.inf, -2.0]]])
+    assert slicer.add_volume(array, None, "some").range == (-2.0, 1.5)
+    assert np.isnan(slicer.add_volume(np.full((2, 2, 2), np.nan), None, "none").range).all()

@@ -140,6 +140,8 @@ def write(node: Any, storage: Any, path: str, properties: dict[str, Any]) -> Non
         storage.SetCompressionParameter(str(properties["compressionParameter"]))
     if storage.IsA(UNSAVEABLE) and not storage.GetTableName():
         storage.SetTableName(node.GetName())
+    # What an earlier attempt said would make this one count as failed.
+    storage.GetUserMessages().ClearMessages()
     if not storage.WriteData(node):
         said = storage.GetUserMessages().GetAllMessagesAsString()
         raise CommandError(
