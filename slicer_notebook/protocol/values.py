@@ -87,6 +87,10 @@ class ArrayHeader(msgspec.Struct, frozen=True, array_like=True):
     offset: int = 0
 
 
+#: Arrays from this size on are held against the free memory before they are copied, bytes: a copy of what does not
+#: fit takes a minute to fail, or the machine with it.
+_ASK_MEMORY_FROM = 1 << 32
+
 #: Stores an array's bytes somewhere and says where; gets the buffers of the message under construction.
 Store = Callable[[Array, list[Any]], ArrayHeader]
 #: Finds the bytes again.
@@ -101,12 +105,30 @@ _node_decoder = msgspec.msgpack.Decoder(tuple[str, str, tuple[str, ...]])
 _ext_types = {EXT_ARRAY, EXT_NODE}
 
 
+def memory_available() -> int:
+    """Bytes that can be had without swapping (``MemAvailable`` of Linux); without limit where it cannot be told."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 1 << 62
+
+
 def check_array(array: Array) -> None:
     """Refuse what cannot be sent by bytes.
 
     Raises:
-        ArrayError: object or structured dtype, or a masked array, whose mask would be lost.
+        ArrayError: object or structured dtype, a masked array, whose mask would be lost, or more than fits in memory.
     """
+    if array.nbytes >= _ASK_MEMORY_FROM and array.nbytes > (available := memory_available()):
+        raise errors.ArrayError(
+            "The array is larger than the memory that is free.",
+            expected=f"at most {available / 2**30:.1f} GiB",
+            got=f"{array.nbytes / 2**30:.1f} GiB, shape {array.shape}, {array.dtype}",
+        )
     if isinstance(array, np.ma.MaskedArray):
         raise errors.ArrayError(
             "A masked array cannot be sent: its mask would be lost.",

@@ -219,3 +219,10 @@ def test_errors_become_data_and_foreign_ones_command_errors() -> None:
     assert foreign.type == "CommandError"
     assert foreign.message == "ZeroDivisionError: by zero"
     assert foreign.details == {"type": "ZeroDivisionError"}
+
+
+def test_an_array_that_does_not_fit_in_memory_is_refused_before_it_is_copied() -> None:
+    endless = np.broadcast_to(np.int16(3), (1 << 20, 1 << 20, 16))
+    with pytest.raises(errors.ArrayError, match=r"GiB, shape \(1048576, 1048576, 16\), int16"):
+        values.check_array(endless)
+    assert values.memory_available() > 0
