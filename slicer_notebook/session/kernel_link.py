@@ -410,6 +410,11 @@ class KernelLink(Link):
         if self._closing.is_set():
             return
         if self.alive:
+            # What nobody will wait for any more must not keep Slicer from the others.
+            with contextlib.suppress(zmq.ZMQError):
+                for number in list(self._jobs):
+                    self._cancel(number)
+                self._control.linger = 500
             with contextlib.suppress(errors.SessionError, zmq.ZMQError), self._tx_lock:
                 self._session.send(self._shell_tx, "comm_close", {"comm_id": self._comm_id, "data": {}})
                 # The closing message must leave before the socket does.

@@ -509,3 +509,11 @@ def test_wrong_kinds_of_arguments_are_refused() -> None:
         sn.launch(timeout="x")  # type: ignore[arg-type]
     with pytest.raises(errors.ArgumentError, match="environment"):
         sn.launch(environment=5)  # type: ignore[arg-type]
+
+
+def test_a_closing_notebook_stops_what_it_asked_for(slicer: sn.Session) -> None:
+    second = sn.connect(slicer.name)
+    job = busy(second)
+    second.close()
+    assert isinstance(job.exception(DEADLINE), errors.SessionClosedError)
+    assert slicer.submit("code.eval", expression="6 * 7").result(DEADLINE) == 42
