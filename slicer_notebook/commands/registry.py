@@ -51,21 +51,28 @@ class Command:
         """The body's docstring."""
         return inspect.getdoc(self.function) or ""
 
-    def bind(self, args: dict[str, Any]) -> dict[str, Any]:
-        """Check and convert arguments.
+    def bind_names(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Check the arguments' names, not their types; the arguments in the order of the parameters.
 
         Raises:
-            ArgumentError: an unknown, missing or wrongly typed argument.
+            ArgumentError: an unknown or missing argument.
         """
         try:
-            bound = self.signature.bind(**args)
+            return self.signature.bind(**args).arguments
         except TypeError as exc:
             raise errors.ArgumentError(
                 f"{self.name} was called with the wrong arguments: {exc}.",
                 expected=f"{self.name}{self.signature}",
                 got=", ".join(args) or "no argument",
             ) from None
-        return {key: _convert(self, key, value) for key, value in bound.arguments.items()}
+
+    def bind(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Check and convert arguments.
+
+        Raises:
+            ArgumentError: an unknown, missing or wrongly typed argument.
+        """
+        return {key: _convert(self, key, value) for key, value in self.bind_names(args).items()}
 
 
 def _convert(command: Command, key: str, value: Any) -> Any:

@@ -14,6 +14,7 @@ import os
 import select
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -71,11 +72,10 @@ class Connection:
 
     def hello(self, token: str) -> list[Any]:
         """The buffers of the first message."""
-        probe: Any = None
-        with contextlib.suppress(OSError):
-            probe = self._probe
-            return values.encode(self._hello(token, probe), store=lambda array, _: self._pool.store(array))
-        return values.encode(self._hello(token, None))
+        try:
+            return values.encode(self._hello(token, self._probe), store=lambda array, _: self._pool.store(array))
+        except OSError:  # out of shared memory: arrays go through the socket
+            return values.encode(self._hello(token, None))
 
     def _hello(self, token: str, probe: Any) -> messages.Hello:
         return messages.Hello(
@@ -196,8 +196,6 @@ class Connection:
         )
 
     def _progress(self, request: int, done: float, text: str, data: Any) -> None:
-        import time
-
         now = time.monotonic()
         if done < 1 and now - self._last_progress.get(request, 0.0) < _PROGRESS_EVERY:
             return
@@ -232,11 +230,7 @@ class Connection:
 
     def take_released(self) -> list[int]:
         """Leases of the notebook's segments that nothing here looks at any more."""
-        taken = []
-        with contextlib.suppress(IndexError):
-            while True:
-                taken.append(self._released.popleft())
-        return taken
+        return shm.take_all(self._released)
 
     def close(self) -> None:
         """The notebook is gone."""

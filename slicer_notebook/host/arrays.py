@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from slicer_notebook.errors import ArrayError, RenderingError
+from slicer_notebook.errors import ArrayError
 from slicer_notebook.protocol.values import Array
 
 __all__ = ["adopt_voxels", "matrix_from_array", "matrix_to_array", "new_image", "voxels"]
@@ -136,12 +136,3 @@ def matrix_from_array(array: Any, what: str = "affine") -> Any:
     matrix = vtkMatrix4x4()
     matrix.DeepCopy(values.reshape(-1).tolist())
     return matrix
-
-
-def need_picture(array: Array) -> Array:
-    """Check what a view gave for a picture."""
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
-        raise RenderingError(
-            "A view gave no picture.", expected="uint8 [height, width, 3]", got=f"{array.dtype} {array.shape}"
-        )
-    return array

@@ -14,6 +14,7 @@ copying into a new mapping, and 32 ms for ``copyto`` into a new array).
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import ctypes
 import errno
@@ -347,16 +348,19 @@ class SegmentReader:
             for key in [k for k, mapping in self._maps.items() if mapping.used < horizon]:
                 del self._maps[key]
 
-    def forget_except(self, pid: int) -> None:
-        """Drop the maps of other processes (after a restart of the peer)."""
-        with self._lock:
-            for key in [k for k in self._maps if k[0] != pid]:
-                del self._maps[key]
-
     def close(self) -> None:
         """Drop all maps; views that are still alive keep theirs."""
         with self._lock:
             self._maps.clear()
+
+
+def take_all(released: collections.deque[int]) -> list[int]:
+    """Empty a queue of leases that a `SegmentReader` noted; another thread may add to it meanwhile."""
+    taken = []
+    with contextlib.suppress(IndexError):
+        while True:
+            taken.append(released.popleft())
+    return taken
 
 
 def probe_array() -> Array:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from slicer_notebook import errors
-from slicer_notebook.protocol import messages
+from slicer_notebook.protocol import messages, shm
 from slicer_notebook.protocol.values import UNSENDABLE
 from slicer_notebook.session.job import Job
 from slicer_notebook.session.output import Output, report, show
@@ -156,11 +156,7 @@ class Link(abc.ABC):
 
     def take_released(self) -> list[int]:
         """Leases of the agent's segments that nothing here looks at any more."""
-        taken = []
-        with contextlib.suppress(IndexError):
-            while True:
-                taken.append(self._released.popleft())
-        return taken
+        return shm.take_all(self._released)
 
     # -- callbacks -----------------------------------------------------------------------------------------------
 

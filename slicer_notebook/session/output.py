@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -69,6 +68,3 @@ def _publisher() -> Any:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return shell.display_pub if shell is not None else None
-
-
-Shower = Callable[[Output], None]
