@@ -29,7 +29,7 @@ from slicer_notebook.errors import IndexDatabaseError
 __all__ = ["SERIES_KEYWORDS", "STUDY_KEYWORDS", "Database", "decode_instance", "decode_series", "decode_study"]
 
 #: Raised with every change of the schema or of what is read from headers; an older index is made anew.
-VERSION: Final = 3
+VERSION: Final = 4
 #: Seconds that a writer waits for another process's transaction; each of ours takes well under one.
 BUSY_TIMEOUT: Final = 60.0
 

@@ -94,6 +94,9 @@ class Instance(SeriesAttributes, kw_only=True, omit_defaults=True):
     """A SOP instance: one file's header, as far as an index and a volume need it.
 
     Positions and directions are DICOM patient coordinates (LPS), millimetres.
+
+    In a plan it stands for one plane of pixels: the instance itself, one frame of it or one tile of a mosaic, with that
+    plane's own position, rescale and so on in its fields (``frame``, ``tile``).
     """
 
     SOPClassUID: str = ""
@@ -138,6 +141,7 @@ class Instance(SeriesAttributes, kw_only=True, omit_defaults=True):
     HighBit: int | None = None
     PixelRepresentation: int | None = None
     PixelPaddingValue: int | None = None
+    PixelPaddingRangeLimit: int | None = None
     RescaleSlope: float | None = None
     RescaleIntercept: float | None = None
     RescaleType: str | None = None
@@ -166,12 +170,22 @@ class Instance(SeriesAttributes, kw_only=True, omit_defaults=True):
     NominalPercentageOfCardiacPhase: float | None = None
     TemporalPositionIdentifier: int | None = None
     TemporalPositionIndex: int | None = None
+    #: seconds since the first temporal position
+    TemporalPositionTimeOffset: float | None = None
     NumberOfTemporalPositions: int | None = None
     ImagesInAcquisition: int | None = None
     ConvolutionKernel: list[str] | None = None
     #: s/mm2; from (0018,9087) or the maker's private attribute
     DiffusionBValue: float | None = None
     DiffusionGradientOrientation: list[float] | None = None
+    #: DIRECTIONAL, BMATRIX, ISOTROPIC or NONE
+    DiffusionDirectionality: str | None = None
+    #: MAGNITUDE, PHASE, REAL, IMAGINARY or MIXED
+    ComplexImageComponent: str | None = None
+    StackID: str | None = None
+    InStackPositionNumber: int | None = None
+    #: of each frame, one number for each dimension of the file's Dimension Index Sequence (C.7.6.17)
+    DimensionIndexValues: list[int] | None = None
 
     # The file
     path: str = ""
@@ -193,6 +207,15 @@ class Instance(SeriesAttributes, kw_only=True, omit_defaults=True):
     has_functional_groups: bool = False
     #: a maker's grid of slices in one image: "siemens" or "uih"
     mosaic: str | None = None
+
+    # Which plane of the file this is (in plans only; the index knows whole instances)
+    #: the frame, from 0
+    frame: int = 0
+    #: where the plane lies in its frame, which is then a mosaic: first row, first column; ``Rows`` and ``Columns`` are
+    #: the tile's
+    tile: tuple[int, int] | None = None
+    #: rows and columns of the whole frame that the tile is part of
+    mosaic_shape: tuple[int, int] | None = None
 
 
 class Skipped(msgspec.Struct, kw_only=True):
