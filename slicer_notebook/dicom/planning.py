@@ -30,13 +30,24 @@ from slicer_notebook.dicom.geometry import (
     same_position_tolerance,
 )
 from slicer_notebook.dicom.header import NotTakenError, read_header
+from slicer_notebook.dicom.plans import Quantity, Resampling, SequenceAxis, SequencePlan, SeriesPlan, VolumePlan
 from slicer_notebook.dicom.reasons import Reason, Refusal, refusal_of
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.dicom.split import Dimension, Part, by_image_type, split_repeated
 from slicer_notebook.dicom.syntaxes import LOSSY
 from slicer_notebook.errors import ArgumentError, NotDicomError, PathNotFoundError
 
-__all__ = ["Reason", "Refusal", "SeriesPlan", "VolumePlan", "plan"]
+__all__ = [
+    "Quantity",
+    "Reason",
+    "Refusal",
+    "Resampling",
+    "SequenceAxis",
+    "SequencePlan",
+    "SeriesPlan",
+    "VolumePlan",
+    "plan",
+]
 
 #: Direction cosines and pixel spacings that differ by less are the same (they are decimal strings, rounded).
 ORIENTATION_TOLERANCE: Final = 1e-4
@@ -54,111 +65,6 @@ _PROJECTIONS: Final = frozenset(
         "1", "1.1", "1.1.1", "1.2", "1.2.1", "1.3", "1.3.1", "7", "12.1", "12.2", "481.1", "6.1", "6", "20",
     )
 )  # fmt: skip
-
-
-class Resampling(msgspec.Struct, kw_only=True):
-    """Slices that were measured at uneven places, or along a tilted line, onto the even grid of the volume."""
-
-    #: "uneven-slices", "missing-slices" or "gantry-tilt"
-    why: str
-    #: where the measured slices lie, in units of the volume's k; rising; one for each instance
-    k: list[float]
-    #: (i, j) by which slice k of the measured stack is shifted against the volume's columns, in voxels; tilt only
-    shift: list[tuple[float, float]] | None = None
-
-
-class Quantity(msgspec.Struct, kw_only=True, frozen=True):
-    """What the values can be turned into on request: value x slope + intercept, or through a table."""
-
-    #: "SUVbw", "SUVlbm", "SUVbsa", or the label of a real world value mapping
-    name: str
-    #: UCUM code, such as "g/ml{SUVbw}"
-    units: str
-    #: of each instance, applied to its stored values if ``stored``, else to its rescaled ones
-    factors: list[tuple[float, float]]
-    stored: bool = False
-    #: how the factor came about, in words
-    explanation: str = ""
-
-
-class VolumePlan(msgspec.Struct, kw_only=True):
-    """One volume to be: its slices in order, and where they lie. `slicer_notebook.dicom.load.read` reads it."""
-
-    #: as Slicer names it: ``3: Chest``, with what sets it apart from the others of its series
-    name: str
-    #: in k order, one for each slice
-    instances: list[Instance]
-    #: 4x4, IJK to RAS, mm, row by row
-    affine: list[list[float]]
-    #: (slices, rows, columns): the array's shape, [k, j, i]
-    shape: tuple[int, int, int]
-    #: mm along i, j and k
-    spacing: tuple[float, float, float]
-    #: ``axial``, ``sagittal``, ``coronal``, ``oblique axial``...; ``projection``: no place in the patient
-    orientation: str
-    #: values of a voxel: 1, or 3 for red, green, blue
-    samples: int = 1
-    #: an image and not a volume: it has no place in the patient, lies at the origin, and is one slice
-    image: bool = False
-    #: False: no pixel spacing is known, and 1 mm was put in its place
-    calibrated: bool = True
-    #: how measured slices, which are not evenly spaced, or sheared, become an even volume; None: they are its slices
-    resampling: Resampling | None = None
-    #: what the values may be turned into, on request: SUV, real world values
-    quantities: list[Quantity] = []
-    #: degrees between the stack's direction and the slices' normal
-    tilt: float = 0.0
-    #: what sets this volume apart from others at the same place; empty when there are none
-    dimensions: list[Dimension] = []
-    warnings: list[str] = []
-
-    @property
-    def files(self) -> list[str]:
-        """Paths in k order."""
-        return [instance.path for instance in self.instances]
-
-
-class SequenceAxis(msgspec.Struct, kw_only=True):
-    """What changes from volume to volume of a sequence."""
-
-    #: "time", "trigger time", "cardiac phase", "echo time", "b-value", ...
-    name: str
-    #: DICOM keyword that the values come from
-    keyword: str
-    #: "s", "ms", "s/mm2", "%", "degrees", ""
-    unit: str = ""
-    #: of each volume; numbers where they are numbers
-    values: list[float | str] = []
-    #: of each volume: diffusion gradient direction (unit vector, patient coordinates LPS), None where there is none
-    gradients: list[list[float] | None] | None = None
-
-
-class SequencePlan(msgspec.Struct, kw_only=True):
-    """Volumes of one geometry that differ in one thing: time, echo, b-value... `slicer_notebook.dicom.load.read_sequence`
-    reads it."""
-
-    name: str
-    axis: SequenceAxis
-    #: in order of the axis
-    volumes: list[VolumePlan]
-    warnings: list[str] = []
-
-
-class SeriesPlan(msgspec.Struct, kw_only=True):
-    """What the files of a series will become. Every file is in a volume, in a refusal, or a copy of one that is."""
-
-    StudyInstanceUID: str = ""
-    SeriesInstanceUID: str = ""
-    SeriesNumber: int | None = None
-    SeriesDescription: str | None = None
-    Modality: str | None = None
-    volumes: list[VolumePlan] = []
-    #: volumes that belong together: over time, echoes, b-values; cines
-    sequences: list[SequencePlan] = []
-    #: pictures with no place in the patient: radiographs, ultrasound, secondary captures
-    images: list[VolumePlan] = []
-    refused: list[Refusal] = []
-    warnings: list[str] = []
 
 
 def plan(instances: Sequence[Instance] | Sequence[Path] | Sequence[str]) -> SeriesPlan:
