@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from slicer_notebook.dicom.folders import data_folder
     from slicer_notebook.dicom.index import Index
-    from slicer_notebook.dicom.load import VolumeData, read
-    from slicer_notebook.dicom.planning import SeriesPlan, VolumePlan, plan
+    from slicer_notebook.dicom.load import SequenceData, VolumeData, read, read_sequence
+    from slicer_notebook.dicom.planning import plan
+    from slicer_notebook.dicom.plans import Quantity, Resampling, SequenceAxis, SequencePlan, SeriesPlan, VolumePlan
     from slicer_notebook.dicom.reasons import MEANING, Reason, Refusal
     from slicer_notebook.dicom.records import IndexSummary, Instance, Series, Skipped, Study
     from slicer_notebook.dicom.split import Dimension
@@ -32,8 +33,13 @@ __all__ = [
     "Index",
     "IndexSummary",
     "Instance",
+    "Quantity",
     "Reason",
     "Refusal",
+    "Resampling",
+    "SequenceAxis",
+    "SequenceData",
+    "SequencePlan",
     "Series",
     "SeriesPlan",
     "Skipped",
@@ -43,6 +49,7 @@ __all__ = [
     "data_folder",
     "plan",
     "read",
+    "read_sequence",
     "thumbnail",
 ]
 
@@ -54,17 +61,23 @@ _EXPORTS = {
     "IndexSummary": "records",
     "Instance": "records",
     "MEANING": "reasons",
+    "Quantity": "plans",
     "Reason": "reasons",
     "Refusal": "reasons",
+    "Resampling": "plans",
+    "SequenceAxis": "plans",
+    "SequenceData": "load",
+    "SequencePlan": "plans",
     "Series": "records",
-    "SeriesPlan": "planning",
+    "SeriesPlan": "plans",
     "Skipped": "records",
     "Study": "records",
     "VolumeData": "load",
-    "VolumePlan": "planning",
+    "VolumePlan": "plans",
     "data_folder": "folders",
     "plan": "planning",
     "read": "load",
+    "read_sequence": "load",
     "thumbnail": "thumbnails",
 }
 

@@ -16,11 +16,14 @@ import numpy.typing as npt
 __all__ = [
     "LPS_TO_RAS",
     "Axes",
+    "Grid",
     "Line",
     "axes_of",
+    "even_grid",
     "fit_line",
     "ijk_to_ras",
     "orientation_name",
+    "pieces",
     "same_position_bins",
     "same_position_tolerance",
 ]
@@ -39,6 +42,10 @@ EVEN_MM: Final = 0.01
 EVEN_PART: Final = 0.01
 #: Up to this part of the step uneven positions are accepted with a warning (positions rounded when written).
 ROUNDED_PART: Final = 0.1
+#: An even grid over uneven slices has at most this many times as many slices.
+FINEST: Final = 4
+#: Gaps longer than this many usual ones part a stack: nothing is made up for so wide a space.
+FAR: Final = 4.5
 #: A step that leans further from the normal than this (degrees) is no stack of slices.
 MAX_TILT: Final = 75.0
 
@@ -115,6 +122,67 @@ def fit_line(positions: Array, axes: Axes) -> Line:
     ideal = ordered[0] + np.arange(count)[:, None] * step
     deviation = float(np.max(np.linalg.norm(ordered - ideal, axis=1)))
     return Line(order.tolist(), ordered[0], step, np.diff(along[order]), deviation)
+
+
+class Grid(NamedTuple):
+    """An even stack of slices over the places where slices were measured."""
+
+    #: LPS, mm
+    first: Array
+    #: LPS, mm
+    step: Array
+    count: int
+    #: where the measured slices lie, in steps from the first; rising
+    k: list[float]
+    #: slices are missing: all were measured at places of the grid, most of them one step apart
+    missing: bool
+
+
+def even_grid(positions: Array, axes: Axes) -> Grid | None:
+    """An even grid over unevenly spaced slices, which lie on one straight line, fine enough to lose none of them.
+
+    Where the gaps are whole multiples of the smallest, the measured slices lie on the grid.
+
+    Args:
+        positions: n x 3, LPS, mm, in order along the normal.
+
+    Returns:
+        None where the positions do not lie on a line through the first and the last.
+    """
+    along = (positions - positions[0]) @ axes.normal
+    gaps = np.diff(along)
+    if float(gaps.min()) <= 0:
+        return None
+    direction = (positions[-1] - positions[0]) / along[-1]
+    beside = np.linalg.norm(positions - positions[0] - along[:, None] * direction, axis=1)
+    median = float(np.median(gaps))
+    if float(beside.max()) > max(EVEN_MM, ROUNDED_PART * median):
+        return None
+    length, measured = float(along[-1]), len(along)
+    whole = np.round(along / gaps.min())
+    # The smallest gap is itself rounded: the step that fits all of them best.
+    step = float(along @ whole / (whole @ whole))
+    on_grid = bool(np.all(np.diff(whole) >= 1)) and float(np.abs(along - step * whole).max()) <= ROUNDED_PART * step
+    if on_grid and whole[-1] + 1 <= FINEST * measured:
+        count = int(whole[-1]) + 1
+        missing = float(np.median(np.diff(whole))) == 1.0
+        k = whole.tolist()
+    else:
+        step = max(float(gaps.min()), length / (FINEST * measured - 1))
+        count = round(length / step) + 1
+        missing = False
+        k = (along * ((count - 1) / length)).tolist()
+    return Grid(positions[0], direction * (length / (count - 1)), count, k, missing)
+
+
+def pieces(positions: Array, axes: Axes) -> list[list[int]]:
+    """Indices of positions, in order along the normal, cut where the gap is far longer than most (`FAR`)."""
+    along = positions @ axes.normal
+    order = np.argsort(along, kind="stable")
+    gaps = np.diff(along[order])
+    usual = float(np.sort(gaps)[(len(gaps) - 1) // 2])
+    cuts = np.flatnonzero(gaps > FAR * usual) + 1
+    return [part.tolist() for part in np.split(order, cuts)]
 
 
 def same_position_bins(positions: Array, axes: Axes, tolerance: float) -> list[list[int]]:

@@ -1,26 +1,26 @@
-"""From a `VolumePlan` to voxels: slices are read on threads, straight into the volume's memory."""
+"""From a plan to voxels: planes are read on threads, straight into the volume's memory."""
 
 from __future__ import annotations
 
 import math
 import os
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from slicer_notebook.dicom.pixels import current_instance, fix_bits, read_stored, stored_dtype
-from slicer_notebook.dicom.planning import VolumePlan
-from slicer_notebook.dicom.reasons import Reason
+from slicer_notebook.dicom.pixels import stored_dtype
+from slicer_notebook.dicom.plans import Quantity, SequenceAxis, SequencePlan, VolumePlan
+from slicer_notebook.dicom.reader import Array, PlaneReader, Rescale, TooNarrowError
 from slicer_notebook.dicom.records import Instance
-from slicer_notebook.dicom.syntaxes import LOSSY
-from slicer_notebook.errors import DicomError, JobCancelledError, SeriesRefusedError, SlicerNotebookError
+from slicer_notebook.dicom.resample import resampled
+from slicer_notebook.dicom.stacks import is_colour
+from slicer_notebook.errors import ArgumentError, DicomError
 
-__all__ = ["VolumeData", "read"]
+__all__ = ["SequenceData", "VolumeData", "read", "read_sequence"]
 
 Progress = Callable[[int, int, str], None]
 Cancelled = Callable[[], bool]
@@ -32,36 +32,54 @@ MAX_THREADS: Final = 8
 class VolumeData(msgspec.Struct, kw_only=True):
     """A volume that was read: voxels, where they are, and what they mean."""
 
-    #: [k, j, i] = [slice, row, column]; integers where the values are whole and fit, else float32 or float64
+    #: [k, j, i] = [slice, row, column], or [k, j, i, 3] red, green, blue; integers where the values are whole and fit,
+    #: else float32 or float64
     array: npt.NDArray[Any]
     #: 4x4 float64, IJK to RAS, mm
     affine: npt.NDArray[np.float64]
     name: str
     #: (window, level) in the array's units, from the header of the middle slice; None when it says none
     window_level: tuple[float, float] | None
-    #: "HU", "BQML", ... ; "" when the header does not say
+    #: "HU", "BQML", ... or the UCUM code of the quantity asked for; "" when the header does not say
     units: str
     modality: str
     #: DICOM keyword -> UID: StudyInstanceUID, SeriesInstanceUID, FrameOfReferenceUID, SOPClassUID
     uids: dict[str, str]
-    #: in k order
+    #: of the slices that were measured, in k order
     sop_instance_uids: list[str]
     #: low values are to be shown bright (MONOCHROME1, or a PresentationLUTShape INVERSE); the values are as stored
     inverted: bool = False
+    #: the quantity that was asked for; None: the values are those of the header's rescale
+    quantity: str | None = None
     warnings: list[str] = []
 
 
-class _TooNarrow(Exception):  # noqa: N818 - a signal inside this module
-    """A slice's values do not fit the array's type."""
+class SequenceData(msgspec.Struct, kw_only=True):
+    """Volumes of a sequence that were read."""
+
+    #: [t, k, j, i] or [t, k, j, i, 3]
+    array: npt.NDArray[Any]
+    axis: SequenceAxis
+    name: str
+    #: one for each t; their arrays are views of ``array``
+    volumes: list[VolumeData]
+    warnings: list[str] = []
 
 
-def read(plan: VolumePlan, progress: Progress | None = None, cancelled: Cancelled | None = None) -> VolumeData:
-    """Read a planned volume.
+def read(
+    plan: VolumePlan,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+    *,
+    quantity: str | None = None,
+) -> VolumeData:
+    """Read a planned volume or image.
 
     Args:
         plan: of `slicer_notebook.dicom.plan`.
         progress: called with (slices done, slices in all, text) on the calling thread.
         cancelled: polled before every slice, on the reading threads.
+        quantity: the name of one of ``plan.quantities``, such as "SUVbw": values are turned into it (float32).
 
     Returns:
         The whole volume; never a part of it.
@@ -69,18 +87,38 @@ def read(plan: VolumePlan, progress: Progress | None = None, cancelled: Cancelle
     Raises:
         FileFormatError: a file is gone, changed or unreadable.
         SeriesRefusedError: pixels that cannot be decoded, are too few, or copies of an instance that differ.
+        ArgumentError: a quantity that is not offered.
         JobCancelledError: ``cancelled`` said so.
     """
-    rescales = [(_slope(instance), _intercept(instance)) for instance in plan.instances]
-    array, warnings = _read_narrowest(plan, rescales, progress, cancelled)
+    arrays, warnings = _read_volumes([plan], plan.name, quantity, progress, cancelled)
+    return _data(plan, arrays[0], quantity, warnings)
+
+
+def read_sequence(
+    plan: SequencePlan,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+    *,
+    quantity: str | None = None,
+) -> SequenceData:
+    """Read a planned sequence. Arguments and errors as for `read`."""
+    array, warnings = _read_volumes(plan.volumes, plan.name, quantity, progress, cancelled)
+    volumes = [_data(each, array[t], quantity, []) for t, each in enumerate(plan.volumes)]
+    return SequenceData(
+        array=array, axis=plan.axis, name=plan.name, volumes=volumes, warnings=[*plan.warnings, *warnings]
+    )
+
+
+def _data(plan: VolumePlan, array: Array, quantity: str | None, warnings: list[str]) -> VolumeData:
     middle = plan.instances[len(plan.instances) // 2]
     head = plan.instances[0]
+    wanted = _quantity(plan, quantity)
     return VolumeData(
         array=array,
         affine=np.array(plan.affine, dtype=np.float64),
-        name=plan.name,
-        window_level=_window_level(middle),
-        units=_units(plan.instances),
+        name=plan.name if wanted is None else f"{plan.name} ({wanted.name})",
+        window_level=_window_level(plan, wanted),
+        units=_units(plan.instances) if wanted is None else wanted.units,
         modality=head.Modality or "",
         uids={
             keyword: value
@@ -89,29 +127,92 @@ def read(plan: VolumePlan, progress: Progress | None = None, cancelled: Cancelle
         },
         sop_instance_uids=[instance.SOPInstanceUID for instance in plan.instances],
         inverted=middle.PhotometricInterpretation == "MONOCHROME1" or middle.PresentationLUTShape == "INVERSE",
+        quantity=quantity,
         warnings=[*plan.warnings, *warnings],
     )
 
 
+def _quantity(plan: VolumePlan, name: str | None) -> Quantity | None:
+    if name is None:
+        return None
+    for offered in plan.quantities:
+        if offered.name == name:
+            return offered
+    names = [offered.name for offered in plan.quantities]
+    raise ArgumentError(
+        f"{plan.name!r} cannot be turned into {name!r}.",
+        expected=f"one of {', '.join(names)}" if names else "no quantity: its header offers none",
+        got=name,
+        details={"quantities": names},
+    )
+
+
+def _read_volumes(
+    plans: list[VolumePlan],
+    name: str,
+    quantity: str | None,
+    progress: Progress | None,
+    cancelled: Cancelled | None,
+) -> tuple[Array, list[str]]:
+    """All volumes in one array, [t, k, j, i(, 3)], and warnings."""
+    planes = [plane for plan in plans for plane in plan.instances]
+    rescales = [rescale for plan in plans for rescale in _rescales(plan, quantity)]
+    slices = len(plans[0].instances)
+    doubles = [(t * slices + k, double) for t, plan in enumerate(plans) for k, double in plan.doubles]
+    threads = max(1, min(MAX_THREADS, (os.cpu_count() or 1) + 1))
+    with ThreadPoolExecutor(threads, thread_name_prefix="dicom-read") as pool:
+        try:
+            measured, warnings = _read_narrowest(planes, rescales, doubles, name, pool, progress, cancelled)
+            array = measured.reshape(len(plans), slices, *measured.shape[1:])
+            if plans[0].resampling is not None:
+                array = np.stack(
+                    [
+                        resampled(array[t], plan.resampling, plan.shape, pool)
+                        for t, plan in enumerate(plans)
+                        if plan.resampling is not None
+                    ]
+                )
+        except MemoryError as exc:
+            size = len(plans) * math.prod(plans[0].shape) * 4 / 1e9
+            raise DicomError(
+                f"There is not enough memory for {name!r}.",
+                expected=f"about {size:.1f} GB free",
+                hint="Close other volumes, or use a machine with more memory.",
+            ) from exc
+    return array, warnings
+
+
 def _read_narrowest(
-    plan: VolumePlan, rescales: list[tuple[float, float]], progress: Progress | None, cancelled: Cancelled | None
-) -> tuple[npt.NDArray[Any], list[str]]:
-    """The array in the first type that holds all values, and warnings."""
-    *narrow, widest = _candidates(plan.instances, rescales)
-    try:
-        for dtype in narrow:
-            try:
-                return _Reader(plan, dtype, rescales, progress, cancelled).run()
-            except _TooNarrow:
-                continue
-        return _Reader(plan, widest, rescales, progress, cancelled).run()
-    except MemoryError as exc:
-        size = math.prod(plan.shape) * widest.itemsize / 1e9
-        raise DicomError(
-            f"There is not enough memory for {plan.name!r}.",
-            expected=f"up to {size:.1f} GB free",
-            hint="Close other volumes, or use a machine with more memory.",
-        ) from exc
+    planes: list[Instance],
+    rescales: list[Rescale],
+    doubles: list[tuple[int, Instance]],
+    name: str,
+    pool: ThreadPoolExecutor,
+    progress: Progress | None,
+    cancelled: Cancelled | None,
+) -> tuple[Array, list[str]]:
+    """The planes in the first type that holds all values, and warnings."""
+    *narrow, widest = _candidates(planes, rescales)
+    for dtype in narrow:
+        try:
+            return PlaneReader(planes, dtype, rescales, doubles, name, progress, cancelled).run(pool)
+        except TooNarrowError:
+            continue
+    return PlaneReader(planes, widest, rescales, doubles, name, progress, cancelled).run(pool)
+
+
+def _rescales(plan: VolumePlan, quantity: str | None) -> list[Rescale]:
+    """(slope, intercept) from stored values to those asked for, of each plane."""
+    wanted = _quantity(plan, quantity)
+    own = [(_slope(instance), _intercept(instance)) for instance in plan.instances]
+    if wanted is None:
+        return own
+    if wanted.stored:
+        return list(wanted.factors)
+    return [
+        (slope * factor, intercept * factor + offset)
+        for (slope, intercept), (factor, offset) in zip(own, wanted.factors, strict=True)
+    ]
 
 
 def _slope(instance: Instance) -> float:
@@ -122,10 +223,17 @@ def _intercept(instance: Instance) -> float:
     return 0.0 if instance.RescaleIntercept is None else instance.RescaleIntercept
 
 
-def _candidates(instances: list[Instance], rescales: list[tuple[float, float]]) -> list[np.dtype[Any]]:
+def _candidates(planes: list[Instance], rescales: list[Rescale]) -> list[np.dtype[Any]]:
     """Types to try, narrowest first. Whole slopes and intercepts keep integers; one that is not makes floats."""
-    kinds = {stored_dtype(instance) for instance in instances}
+    kinds = {stored_dtype(plane) for plane in planes}
     widest = max(kind.itemsize for kind in kinds)
+    if is_colour(planes[0]):
+        return [max(kinds, key=lambda kind: kind.itemsize)]
+    if any(plane.has_modality_lut for plane in planes):
+        # PS3.3 C.11.1.1.1: tables hold up to 16 bits, unsigned.
+        return [np.dtype(np.uint16 if all(plane.has_modality_lut for plane in planes) else np.float64)]
+    if any(kind.kind == "f" for kind in kinds):
+        return [np.dtype(np.float32 if widest <= 4 else np.float64)]
     floating = np.dtype(np.float32 if widest <= 2 else np.float64)
     if not all(slope.is_integer() and intercept.is_integer() for slope, intercept in rescales):
         return [floating]
@@ -135,12 +243,14 @@ def _candidates(instances: list[Instance], rescales: list[tuple[float, float]]) 
     return [*candidates, np.dtype(np.float64)]
 
 
-def _window_level(instance: Instance) -> tuple[float, float] | None:
-    """The first window of the header, as (window, level); None when there is none that makes sense."""
-    center, width = instance.WindowCenter, instance.WindowWidth
-    if not center or not width or width[0] <= 0:
+def _window_level(plan: VolumePlan, quantity: Quantity | None) -> tuple[float, float] | None:
+    """The first window of the middle slice, as (window, level); None when there is none that makes sense."""
+    middle = len(plan.instances) // 2
+    center, width = plan.instances[middle].WindowCenter, plan.instances[middle].WindowWidth
+    if not center or not width or width[0] <= 0 or (quantity is not None and quantity.stored):
         return None
-    return float(width[0]), float(center[0])
+    factor, offset = (1.0, 0.0) if quantity is None else quantity.factors[middle]
+    return abs(float(width[0]) * factor), float(center[0]) * factor + offset
 
 
 def _units(instances: list[Instance]) -> str:
@@ -156,147 +266,3 @@ def _units(instances: list[Instance]) -> str:
     if modality == "CT" and not localizer and all(instance.RescaleIntercept is not None for instance in instances):
         return "HU"
     return ""
-
-
-class _Reader:
-    """One attempt at a volume of one type."""
-
-    def __init__(
-        self,
-        plan: VolumePlan,
-        dtype: np.dtype[Any],
-        rescales: list[tuple[float, float]],
-        progress: Progress | None,
-        cancelled: Cancelled | None,
-    ) -> None:
-        self.plan = plan
-        self.dtype = dtype
-        self.rescales = rescales
-        self.progress = progress
-        self.cancelled = cancelled
-        self.array = np.empty(plan.shape, dtype)
-        self.lock = threading.Lock()
-        self.stop = threading.Event()
-        self.dropped = 0
-        self.uncompared = 0
-        self.broken: list[str] = []
-
-    def run(self) -> tuple[npt.NDArray[Any], list[str]]:
-        """The array and warnings; any slice's failure fails the whole."""
-        count = len(self.plan.instances)
-        threads = min(count, MAX_THREADS, (os.cpu_count() or 1) + 1)
-        with ThreadPoolExecutor(threads, thread_name_prefix="dicom-read") as pool:
-            futures = [pool.submit(self._slice, k) for k in range(count)]
-            try:
-                for done, future in enumerate(as_completed(futures), start=1):
-                    future.result()
-                    if self.progress is not None:
-                        self.progress(done, count, f"Reading {self.plan.name}")
-            except BaseException:
-                # The pool waits for its threads when it closes; those that have not begun a slice need not.
-                self.stop.set()
-                raise
-        return self.array, self._warnings()
-
-    def _warnings(self) -> list[str]:
-        warnings = []
-        if self.dropped:
-            warnings.append(f"{self.dropped} slices have bits set outside those stored; they were dropped.")
-        if self.uncompared:
-            warnings.append(f"{self.uncompared} copies that were compressed with loss were not compared.")
-        if self.broken:
-            warnings.append(
-                f"{len(self.broken)} copies cannot be read; they were left aside, such as {self.broken[0]!r}."
-            )
-        return warnings
-
-    def _slice(self, k: int) -> None:
-        if self.stop.is_set():
-            return
-        try:
-            self._read_slice(k)
-        except BaseException:
-            self.stop.set()
-            raise
-
-    def _read_slice(self, k: int) -> None:
-        if self.cancelled is not None and self.cancelled():
-            raise JobCancelledError(f"Reading {self.plan.name!r} was cancelled.")
-        instance = self.plan.instances[k]
-        target = self.array[k]
-        stored = stored_dtype(instance)
-        # Integers of one size: the file's bytes go straight into the volume. Else through a slice of its own.
-        direct = stored.itemsize == self.dtype.itemsize and self.dtype.kind in "iu"
-        pixels = read_stored(instance, target.view(stored) if direct else None)
-        low, high, dropped = fix_bits(pixels, instance)
-        uncompared = self._compare_copies(instance, pixels)
-        self._rescale(pixels, target, self.rescales[k], (low, high))
-        with self.lock:
-            self.dropped += dropped
-            self.uncompared += uncompared
-
-    def _leave_aside(self, path: str) -> None:
-        """A copy that is gone or cut off says nothing against the whole one."""
-        with self.lock:
-            self.broken.append(path)
-
-    def _rescale(
-        self, pixels: npt.NDArray[Any], target: npt.NDArray[Any], rescale: tuple[float, float], ends: tuple[int, int]
-    ) -> None:
-        slope, intercept = rescale
-        if self.dtype.kind == "f":
-            values = pixels.astype(np.float64)
-            values *= slope
-            values += intercept
-            target[...] = values
-            return
-        factor, offset = int(slope), int(intercept)
-        limits = np.iinfo(self.dtype)
-        results = (ends[0] * factor + offset, ends[1] * factor + offset)
-        if min(results) < limits.min or max(results) > limits.max:
-            raise _TooNarrow
-        # A value that does not fit now may do so after the sum; in modular arithmetic the sum comes out right.
-        if pixels.itemsize != self.dtype.itemsize:
-            target[...] = pixels.astype(self.dtype)
-        if factor != 1:
-            np.multiply(target, self._wrapped(factor), out=target)
-        if offset != 0:
-            np.add(target, self._wrapped(offset), out=target)
-
-    def _wrapped(self, value: int) -> Any:
-        """A whole number as the array's type, modulo its width (see `_rescale`)."""
-        return np.array(value & 0xFFFFFFFFFFFFFFFF, dtype=np.uint64).astype(self.dtype)
-
-    def _compare_copies(self, instance: Instance, pixels: npt.NDArray[Any]) -> int:
-        """How many of the instance's other files could not be compared with this one, because they lost on the way."""
-        uncompared = 0
-        for path in instance.other_paths:
-            try:
-                copy = _copy_of(instance, path)
-            except (SlicerNotebookError, OSError):
-                self._leave_aside(path)
-                continue
-            if copy.TransferSyntaxUID in LOSSY and instance.TransferSyntaxUID not in LOSSY:
-                uncompared += 1
-                continue
-            try:
-                values = read_stored(copy)
-            except (SlicerNotebookError, OSError):
-                self._leave_aside(path)
-                continue
-            fix_bits(values, copy)
-            if not np.array_equal(values, pixels):
-                raise SeriesRefusedError(
-                    "Files of one SOP Instance UID hold different pixels.",
-                    expected=f"equal copies of {instance.SOPInstanceUID}",
-                    got=f"{instance.path!r} and {path!r}, which differ",
-                    hint="Remove the wrong one, or load the series from a folder of its own.",
-                    details={"reason": Reason.UID_CONFLICT.value, "files": [instance.path, path]},
-                )
-        return uncompared
-
-
-def _copy_of(instance: Instance, path: str) -> Instance:
-    """The instance as another file holds it."""
-    # A size that no file has makes `current_instance` read that file's header.
-    return current_instance(msgspec.structs.replace(instance, path=path, size=-1))

@@ -18,7 +18,7 @@ class Resampling(msgspec.Struct, kw_only=True):
     why: str
     #: where the measured slices lie, in units of the volume's k; rising; one for each instance
     k: list[float]
-    #: (i, j) by which slice k of the measured stack is shifted against the volume's columns, in voxels; tilt only
+    #: where (i, j) of the volume each measured slice's first pixel lies; None: at (0, 0)
     shift: list[tuple[float, float]] | None = None
 
 
@@ -61,6 +61,9 @@ class VolumePlan(msgspec.Struct, kw_only=True):
     resampling: Resampling | None = None
     #: what the values may be turned into, on request: SUV, real world values
     quantities: list[Quantity] = []
+    #: (k, further instance at that slice's position): nothing in the headers tells which is meant, so the pixels must be
+    #: equal; reading refuses the volume if they are not
+    doubles: list[tuple[int, Instance]] = []
     #: degrees between the stack's direction and the slices' normal
     tilt: float = 0.0
     #: what sets this volume apart from others at the same place; empty when there are none
@@ -89,13 +92,17 @@ class SequenceAxis(msgspec.Struct, kw_only=True):
 
 
 class SequencePlan(msgspec.Struct, kw_only=True):
-    """Volumes of one geometry that differ in one thing: time, echo, b-value... `slicer_notebook.dicom.load.read_sequence`
-    reads it."""
+    """Volumes of one geometry that differ in one thing: time, echo, b-value...
+
+    `slicer_notebook.dicom.load.read_sequence` reads it.
+    """
 
     name: str
     axis: SequenceAxis
     #: in order of the axis
     volumes: list[VolumePlan]
+    #: what sets this sequence apart from others of the series; empty when there are none
+    outer: list[Dimension] = []
     warnings: list[str] = []
 
 

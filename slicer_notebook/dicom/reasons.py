@@ -35,7 +35,7 @@ class Reason(StrEnum):
     SLIDE = "slide"
     VIDEO = "video"
     NOT_AN_IMAGE = "not-an-image"
-    # Images that are not single slices of one grey value
+    # Images of several planes, or in colour, that do not say what is needed
     ENHANCED_MULTIFRAME = "enhanced-multiframe"
     MULTIFRAME = "multiframe"
     MOSAIC = "mosaic"
@@ -78,24 +78,24 @@ MEANING: Final[dict[Reason, str]] = {
     Reason.SLIDE: "A microscope's picture of a slide.",
     Reason.VIDEO: "A video.",
     Reason.NOT_AN_IMAGE: "Another object that holds no pixels.",
-    Reason.ENHANCED_MULTIFRAME: "Enhanced multi-frame CT, MR, PET...: geometry of each frame; not read yet.",
-    Reason.MULTIFRAME: "Several frames in one file without a geometry of each: a cine; not read yet.",
-    Reason.MOSAIC: "A maker's grid of slices in one image (Siemens mosaic, UIH grid); not unpacked yet.",
-    Reason.COLOUR: "Colour pixels; not read yet.",
-    Reason.PALETTE_COLOUR: "Pixels that index a colour palette; not read yet.",
+    Reason.ENHANCED_MULTIFRAME: "An enhanced multi-frame object that lacks or contradicts what places its frames.",
+    Reason.MULTIFRAME: "Several frames in one file that contradict the header.",
+    Reason.MOSAIC: "A maker's grid of slices in one image whose header does not say where they lie.",
+    Reason.COLOUR: "Colour pixels of a kind that is not read.",
+    Reason.PALETTE_COLOUR: "Pixels that index a colour palette which is absent or contradictory.",
     Reason.NO_PIXELS: "An image whose file has no pixel data.",
     Reason.PIXEL_FORMAT: "A size, number of bits or kind of pixel that is contradictory or not read.",
     Reason.TRANSFER_SYNTAX: "A compression that no installed decoder reads, or that could not be decoded.",
     Reason.TRUNCATED: "Fewer bytes of pixels than rows, columns and bits ask for.",
-    Reason.MODALITY_LUT: "Values that go through a lookup table; not applied yet.",
+    Reason.MODALITY_LUT: "Values that go through a lookup table which is contradictory.",
     Reason.RESCALE: "A rescale that loses the values.",
     Reason.NO_POSITION: "Slices without a position or orientation in the patient.",
     Reason.NO_SPACING: "No pixel spacing: nothing could be measured in it.",
     Reason.BAD_ORIENTATION: "Direction cosines that are not two unit vectors at a right angle.",
     Reason.SAME_POSITION: "Several images at one and the same position.",
     Reason.SEVERAL_VOLUMES: "Positions taken more than once, with nothing to tell the volumes apart.",
-    Reason.MISSING_SLICES: "Gaps that are whole multiples of the step: slices are missing.",
-    Reason.UNEVEN_SLICES: "Steps between slices that differ, or slices that lie beside each other.",
+    Reason.MISSING_SLICES: "Gaps that are whole multiples of the step: slices are missing (refused when strict).",
+    Reason.UNEVEN_SLICES: "Slices beside each other, or in many pieces; when strict, any steps that differ.",
     Reason.UID_CONFLICT: "Files of one SOP Instance UID that contradict each other.",
 }
 
@@ -138,19 +138,15 @@ _BY_PREFIX: Final[tuple[tuple[str, Reason], ...]] = (
 )
 _RT_PREFIX: Final = "1.2.840.10008.5.1.4.1.1.481."
 _RT_IMAGE: Final = "1.2.840.10008.5.1.4.1.1.481.1"
-#: Enhanced and legacy converted enhanced CT, MR, MR colour, PET, US, XA, XRF, X-ray 3D, breast tomosynthesis, OCT.
-_ENHANCED: Final = frozenset(
-    f"1.2.840.10008.5.1.4.1.1.{tail}"
-    for tail in (
-        "2.1", "2.2", "4.1", "4.3", "4.4", "6.2", "12.1.1", "12.2.1", "13.1.1", "13.1.2", "13.1.3", "77.1.5.4",
-        "128.1", "130",
-    )
-)  # fmt: skip
 _VIDEO_SYNTAXES: Final = ("1.2.840.10008.1.2.4.100", "1.2.840.10008.1.2.4.101", "1.2.840.10008.1.2.4.102",
                           "1.2.840.10008.1.2.4.103", "1.2.840.10008.1.2.4.104", "1.2.840.10008.1.2.4.105",
                           "1.2.840.10008.1.2.4.106", "1.2.840.10008.1.2.4.107", "1.2.840.10008.1.2.4.108")  # fmt: skip
 _GREY: Final = frozenset({"MONOCHROME1", "MONOCHROME2"})
-_BITS_ALLOCATED: Final = frozenset({8, 16, 32})
+_COLOUR: Final = frozenset({"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"})
+_BITS_ALLOCATED: Final = frozenset({1, 8, 16, 32})
+_COLOUR_BITS: Final = frozenset({8, 16})
+#: keyword of float pixels -> bits
+_FLOATS: Final = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}
 
 
 def _class_reason(uid: str) -> Reason | None:
@@ -172,36 +168,34 @@ def _what(instance: Instance) -> str:
 
 
 def _image_refusal(instance: Instance) -> tuple[Reason, str] | None:
-    frames = instance.NumberOfFrames or 1
     photometric = instance.PhotometricInterpretation or ""
+    samples = instance.SamplesPerPixel or 1
     found: tuple[Reason, str] | None = None
-    if instance.SOPClassUID in _ENHANCED or instance.has_functional_groups:
-        found = Reason.ENHANCED_MULTIFRAME, f"{_what(instance)} with {frames} frames: enhanced multi-frame objects"
-    elif instance.TransferSyntaxUID in _VIDEO_SYNTAXES:
+    if instance.TransferSyntaxUID in _VIDEO_SYNTAXES:
         found = Reason.VIDEO, f"video ({UID(instance.TransferSyntaxUID).name})"
-    elif frames > 1:
-        found = Reason.MULTIFRAME, f"{_what(instance)} with {frames} frames in one file: a cine or multi-frame object"
-    elif instance.mosaic is not None:
-        maker = {"siemens": "Siemens mosaic", "uih": "UIH grid"}.get(instance.mosaic, "grid")
-        found = Reason.MOSAIC, f"{maker}: many slices are tiled in one image, and are not slices to be stacked"
-    elif photometric == "PALETTE COLOR":
-        found = Reason.PALETTE_COLOUR, "palette colour image"
-    elif (instance.SamplesPerPixel or 1) > 1 or (photometric and photometric not in _GREY):
-        found = Reason.COLOUR, f"colour image ({photometric})"
     elif not photometric:
         found = Reason.PIXEL_FORMAT, "no PhotometricInterpretation: what the pixels mean is not known"
+    elif photometric not in (*_GREY, *_COLOUR, "PALETTE COLOR"):
+        found = Reason.COLOUR, f"PhotometricInterpretation {photometric}"
+    elif samples != (3 if photometric in _COLOUR else 1):
+        found = Reason.PIXEL_FORMAT, f"{samples} samples a pixel for {photometric}"
     return found
 
 
 def _size_problem(instance: Instance) -> str | None:
     rows, columns = instance.Rows or 0, instance.Columns or 0
     allocated, stored = instance.BitsAllocated or 0, instance.BitsStored or 0
-    if instance.pixel_keyword != "PixelData":
-        return f"{instance.pixel_keyword} in place of PixelData"
     if rows <= 0 or columns <= 0:
         return f"{rows} rows and {columns} columns"
-    if allocated not in _BITS_ALLOCATED or not 0 < stored <= allocated:
-        return f"{stored} of {allocated} bits a pixel: 8, 16 and 32 allocated are read"
+    if (instance.NumberOfFrames or 1) < 1:
+        return f"{instance.NumberOfFrames} frames"
+    if instance.pixel_keyword in _FLOATS:
+        due = _FLOATS[instance.pixel_keyword]
+        return None if allocated == due else f"{allocated} bits allocated for {instance.pixel_keyword}: {due} are due"
+    colour = instance.PhotometricInterpretation not in _GREY
+    kinds = _COLOUR_BITS if colour else _BITS_ALLOCATED
+    if allocated not in kinds or not 0 < stored <= allocated:
+        return f"{stored} of {allocated} bits a pixel: {', '.join(map(str, sorted(kinds)))} allocated are read"
     high = stored - 1 if instance.HighBit is None else instance.HighBit
     if not stored - 1 <= high < allocated:
         return f"HighBit {high} does not fit {stored} of {allocated} bits"
@@ -211,7 +205,10 @@ def _size_problem(instance: Instance) -> str | None:
 
 
 def _length_problem(instance: Instance) -> str | None:
-    expected = (instance.Rows or 0) * (instance.Columns or 0) * (instance.BitsAllocated or 0) // 8
+    # PS3.3 C.7.6.3.1.2: YBR_FULL_422 holds two values a pixel, where it is not compressed.
+    samples = 2 if instance.PhotometricInterpretation == "YBR_FULL_422" else instance.SamplesPerPixel or 1
+    pixels = (instance.Rows or 0) * (instance.Columns or 0) * (instance.NumberOfFrames or 1) * samples
+    expected = (pixels * (instance.BitsAllocated or 0) + 7) // 8
     if 0 <= instance.pixel_length < expected:
         return f"{instance.pixel_length} bytes of pixels where {expected} are due"
     missing = instance.pixel_offset + expected - instance.size
@@ -228,8 +225,6 @@ def _pixel_refusal(instance: Instance) -> tuple[Reason, str] | None:
         found = Reason.TRANSFER_SYNTAX, f"no decoder for transfer syntax {UID(instance.TransferSyntaxUID).name}"
     elif (problem := _length_problem(instance)) is not None:
         found = Reason.TRUNCATED, problem
-    elif instance.has_modality_lut:
-        found = Reason.MODALITY_LUT, "values go through a Modality LUT Sequence, not through slope and intercept"
     elif instance.RescaleSlope == 0.0:
         found = Reason.RESCALE, "RescaleSlope is 0: all values would be one"
     return found

@@ -175,6 +175,8 @@ class Instance(SeriesAttributes, kw_only=True, omit_defaults=True):
     NumberOfTemporalPositions: int | None = None
     ImagesInAcquisition: int | None = None
     ConvolutionKernel: list[str] | None = None
+    #: peak kilovolts
+    KVP: float | None = None
     #: s/mm2; from (0018,9087) or the maker's private attribute
     DiffusionBValue: float | None = None
     DiffusionGradientOrientation: list[float] | None = None

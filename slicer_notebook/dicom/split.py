@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from slicer_notebook.dicom.records import Instance
 
-__all__ = ["Dimension", "Part", "by_image_type", "split_repeated"]
+__all__ = ["Dimension", "Part", "acquisition_seconds", "by_image_type", "content_seconds", "split_repeated"]
 
 
 class Dimension(msgspec.Struct, kw_only=True, frozen=True):
@@ -67,7 +67,16 @@ _SHORT: Final = {
     "TriggerTime": "trigger",
     "FrameReferenceTime": "time",
     "AcquisitionNumber": "acquisition",
+    "ComplexImageComponent": "",
+    "DimensionIndexValues": "dimension",
+    "DiffusionDirectionality": "",
+    "KVP": "",
+    "TemporalPositionTimeOffset": "time",
 }
+
+
+#: Dimensions of an enhanced object that are looked at; few have more than four.
+MAX_DIMENSIONS: Final = 8
 
 
 class Part(NamedTuple):
@@ -103,23 +112,43 @@ def _direction(instance: Instance) -> Hashable:
     return "(" + ", ".join(f"{round(part, 4) + 0.0:g}" for part in parts) + ")" if parts else None
 
 
+def _trace(instance: Instance) -> Hashable:
+    """Only whether it is a trace image: b = 0 has no direction, and belongs with those that have one."""
+    return "ISOTROPIC" if instance.DiffusionDirectionality == "ISOTROPIC" else "DIRECTIONAL"
+
+
+def _dimension(number: int) -> Value:
+    def value(instance: Instance) -> Hashable:
+        values = instance.DimensionIndexValues or []
+        return values[number] if number < len(values) else None
+
+    return value
+
+
 #: keyword, unit, value; in the order in which they are tried
 _ATTRIBUTES: Final[tuple[tuple[str, str, Value], ...]] = (
     ("ImageType", "", _joined("ImageType")),
+    ("ComplexImageComponent", "", _field("ComplexImageComponent")),
+    ("KVP", "kV", _field("KVP")),
     ("EchoTime", "ms", _field("EchoTime")),
     ("EchoNumbers", "", _field("EchoNumbers")),
     ("InversionTime", "ms", _field("InversionTime")),
     ("FlipAngle", "degrees", _field("FlipAngle")),
     ("RepetitionTime", "ms", _field("RepetitionTime")),
+    # Trace images of several directions go apart from those of one direction, with whose b-values they share theirs.
+    ("DiffusionDirectionality", "", _trace),
     ("DiffusionBValue", "s/mm2", _field("DiffusionBValue")),
     ("DiffusionGradientOrientation", "", _direction),
     ("ConvolutionKernel", "", _joined("ConvolutionKernel")),
     ("TemporalPositionIdentifier", "", _field("TemporalPositionIdentifier")),
     ("TemporalPositionIndex", "", _field("TemporalPositionIndex")),
+    ("TemporalPositionTimeOffset", "s", _field("TemporalPositionTimeOffset")),
     ("NominalPercentageOfCardiacPhase", "%", _field("NominalPercentageOfCardiacPhase")),
     ("TriggerTime", "ms", _field("TriggerTime")),
     ("FrameReferenceTime", "ms", _field("FrameReferenceTime")),
     ("AcquisitionNumber", "", _field("AcquisitionNumber")),
+    # What an enhanced object's own dimensions say, whatever they mean (PS3.3 C.7.6.17).
+    *(("DimensionIndexValues", "", _dimension(number)) for number in range(MAX_DIMENSIONS)),
 )
 
 
@@ -133,6 +162,17 @@ def _seconds(day: str | None, time: str | None) -> float | None:
     except ValueError:
         return None
     return days * 86400.0 + hours * 3600.0 + minutes * 60.0 + rest
+
+
+def acquisition_seconds(instance: Instance) -> float | None:
+    """When the plane was acquired: seconds, of a day that is the same for all that name the same day."""
+    found = _date_time(instance)
+    return found if found is not None else _seconds(instance.AcquisitionDate, instance.AcquisitionTime)
+
+
+def content_seconds(instance: Instance) -> float | None:
+    """When the plane's content began, seconds as for `acquisition_seconds`."""
+    return _seconds(instance.ContentDate, instance.ContentTime)
 
 
 def _date_time(instance: Instance) -> float | None:
@@ -155,7 +195,7 @@ _ORDERS: Final[tuple[tuple[str, Number, bool], ...]] = (
     ("FrameReferenceTime", _number("FrameReferenceTime"), False),
     ("AcquisitionDateTime", _date_time, False),
     ("AcquisitionTime", lambda i: _seconds(i.AcquisitionDate, i.AcquisitionTime), False),
-    ("ContentTime", lambda i: _seconds(i.ContentDate, i.ContentTime), False),
+    ("ContentTime", content_seconds, False),
     ("InstanceNumber", _number("InstanceNumber"), True),
 )
 #: Times may leave a(p) + b(r) by this part of the shortest interval between two volumes.

@@ -13,6 +13,11 @@ from slicer_notebook.dicom import Instance, Reason, plan, read
 from tests.dicom.make import MR, assert_phantom, write_series
 
 
+def volumes_of(found):
+    """All volumes of a plan, those of sequences with them."""
+    return [volume for sequence in found.sequences for volume in sequence.volumes] + found.volumes
+
+
 def write_times(folder, times, **attributes):
     """One series of several volumes: ``times`` gives, for each, the attributes of slice k."""
     files = []
@@ -38,9 +43,9 @@ def test_one_attribute_tells_them_apart(tmp_path, keyword, values, name):
     random.Random(1).shuffle(files)
     found = plan(files)
     assert found.refused == []
-    assert [volume.dimensions[0].index for volume in found.volumes] == list(range(len(values)))
-    assert found.volumes[1].name == f"3: Chest [{name}]"
-    for value, volume in zip(values, found.volumes, strict=True):
+    assert [volume.dimensions[0].index for volume in volumes_of(found)] == list(range(len(values)))
+    assert volumes_of(found)[1].name == f"3: Chest [{name}]"
+    for value, volume in zip(values, volumes_of(found), strict=True):
         assert volume.shape == (5, 7, 6)
         assert all(getattr(instance, keyword) == value for instance in volume.instances)
         data = read(volume)
@@ -53,7 +58,7 @@ def test_b_value_then_direction(tmp_path):
     times += [lambda k, d=d: {"DiffusionBValue": 1000.0, "DiffusionGradientOrientation": d} for d in directions]
     found = plan(write_times(tmp_path, times))
     assert found.refused == []
-    assert [[str(d) for d in volume.dimensions] for volume in found.volumes] == [
+    assert [[str(d) for d in volume.dimensions] for volume in volumes_of(found)] == [
         ["b 0 s/mm2"],
         ["b 1000 s/mm2", "direction (0, 0, 1)"],
         ["b 1000 s/mm2", "direction (0, 1, 0)"],
@@ -70,10 +75,10 @@ def test_order_of_instance_numbers(tmp_path, volume_by_volume):
 
     found = plan(write_times(tmp_path, [each(time) for time in range(3)]))
     assert found.refused == []
-    assert [volume.name for volume in found.volumes] == [f"3: Chest [{n} of 3]" for n in (1, 2, 3)]
+    assert [volume.name for volume in volumes_of(found)] == [f"3: Chest [{n} of 3]" for n in (1, 2, 3)]
     first = 1 if volume_by_volume else 2
-    assert found.volumes[1].instances[0].InstanceNumber == (6 if volume_by_volume else first)
-    assert found.volumes[1].dimensions[0].ordered
+    assert volumes_of(found)[1].instances[0].InstanceNumber == (6 if volume_by_volume else first)
+    assert volumes_of(found)[1].dimensions[0].ordered
 
 
 def test_order_of_acquisition_times_that_differ_by_slice(tmp_path):
@@ -90,9 +95,9 @@ def test_order_of_acquisition_times_that_differ_by_slice(tmp_path):
 
     found = plan(write_times(tmp_path, [each(time) for time in range(4)]))
     assert found.refused == []
-    assert len(found.volumes) == 4
-    assert found.volumes[0].dimensions[0].keyword == "AcquisitionTime"
-    starts = [volume.dimensions[0].value for volume in found.volumes]
+    assert len(volumes_of(found)) == 4
+    assert volumes_of(found)[0].dimensions[0].keyword == "AcquisitionTime"
+    starts = [volume.dimensions[0].value for volume in volumes_of(found)]
     assert np.diff(starts) == pytest.approx([2.003] * 3, abs=1e-3)
 
 
@@ -103,7 +108,7 @@ def test_an_image_missing_in_the_middle_is_not_papered_over(tmp_path):
     lost = {t * 5 + k for k, t in enumerate((0, 1, 2, 3, 1))}
     found = plan([path for number, path in enumerate(files) if number not in lost])
     assert [refusal.reason for refusal in found.refused] == [Reason.SEVERAL_VOLUMES]
-    assert found.volumes == []
+    assert volumes_of(found) == []
 
 
 def test_a_scan_that_was_stopped(tmp_path):
@@ -111,17 +116,22 @@ def test_a_scan_that_was_stopped(tmp_path):
     files = write_times(tmp_path, times)
     found = plan(files[:-2])
     assert found.refused == []
-    assert [volume.shape[0] for volume in found.volumes] == [5, 5, 3]
-    assert "It covers 3 of the series' 5 positions." in found.volumes[2].warnings
+    assert [volume.shape[0] for volume in volumes_of(found)] == [5, 5, 3]
+    assert "It covers 3 of the series' 5 positions." in volumes_of(found)[2].warnings
 
 
-def test_a_volume_with_a_hole_is_refused_and_the_others_load(tmp_path):
-    times = [lambda k, t=t: {"TemporalPositionIdentifier": t} for t in (1, 2)]
+def test_a_volume_with_a_hole_is_filled_or_refused_and_the_others_load(tmp_path):
+    times = [lambda k, t=t: {"TemporalPositionIdentifier": t} for t in (1, 2, 3)]
     files = write_times(tmp_path, times)
     found = plan(files[:2] + files[3:])
-    assert [volume.shape[0] for volume in found.volumes] == [5]
-    assert [refusal.reason for refusal in found.refused] == [Reason.MISSING_SLICES]
-    assert len(found.refused[0].files) == 4
+    assert [len(sequence.volumes) for sequence in found.sequences] == [2]
+    (apart,) = found.volumes
+    assert "1 of 5 slices are missing" in apart.warnings[0]
+    assert apart.instances[0].TemporalPositionIdentifier == 1
+    strict = plan(files[:2] + files[3:], strict=True)
+    assert [volume.shape[0] for volume in volumes_of(strict)] == [5, 5]
+    assert [refusal.reason for refusal in strict.refused] == [Reason.MISSING_SLICES]
+    assert len(strict.refused[0].files) == 4
 
 
 def test_two_ranges_that_overlap(tmp_path):
@@ -129,7 +139,7 @@ def test_two_ranges_that_overlap(tmp_path):
     files += write_series(tmp_path / "b", first=(-20, 10, 5 + 12), AcquisitionNumber=2)
     found = plan(files)
     assert found.refused == []
-    for volume in found.volumes:
+    for volume in volumes_of(found):
         assert volume.shape[0] == 5
         data = read(volume)
         assert_phantom(data.array, data.affine)
@@ -165,4 +175,6 @@ def test_any_order_of_files_gives_the_same_volumes(positions, times, rng, by_vol
     ]
     rng.shuffle(instances)
     found = plan(instances)
-    assert [volume.files for volume in found.volumes] == [[f"/{p}/{t}" for p in range(positions)] for t in range(times)]
+    assert [volume.files for volume in volumes_of(found)] == [
+        [f"/{p}/{t}" for p in range(positions)] for t in range(times)
+    ]
