@@ -131,7 +131,8 @@ class Grid(NamedTuple):
     first: Array
     #: LPS, mm
     step: Array
-    count: int
+    #: how many
+    slices: int
     #: where the measured slices lie, in steps from the first; rising
     k: list[float]
     #: slices are missing: all were measured at places of the grid, most of them one step apart

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from slicer_notebook.dicom.pixels import stored_dtype
 from slicer_notebook.dicom.plans import Quantity, SequenceAxis, SequencePlan, VolumePlan
-from slicer_notebook.dicom.reader import Array, PlaneReader, Rescale, TooNarrowError
+from slicer_notebook.dicom.reader import Array, PlaneReader, Request, Rescale, TooNarrowError
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.dicom.resample import resampled
 from slicer_notebook.dicom.stacks import is_colour
@@ -162,7 +162,7 @@ def _read_volumes(
     threads = max(1, min(MAX_THREADS, (os.cpu_count() or 1) + 1))
     with ThreadPoolExecutor(threads, thread_name_prefix="dicom-read") as pool:
         try:
-            measured, warnings = _read_narrowest(planes, rescales, doubles, name, pool, progress, cancelled)
+            measured, warnings = _read_narrowest(Request(planes, rescales, doubles, name, progress, cancelled), pool)
             array = measured.reshape(len(plans), slices, *measured.shape[1:])
             if plans[0].resampling is not None:
                 array = np.stack(
@@ -182,23 +182,15 @@ def _read_volumes(
     return array, warnings
 
 
-def _read_narrowest(
-    planes: list[Instance],
-    rescales: list[Rescale],
-    doubles: list[tuple[int, Instance]],
-    name: str,
-    pool: ThreadPoolExecutor,
-    progress: Progress | None,
-    cancelled: Cancelled | None,
-) -> tuple[Array, list[str]]:
+def _read_narrowest(request: Request, pool: ThreadPoolExecutor) -> tuple[Array, list[str]]:
     """The planes in the first type that holds all values, and warnings."""
-    *narrow, widest = _candidates(planes, rescales)
+    *narrow, widest = _candidates(request.planes, request.rescales)
     for dtype in narrow:
         try:
-            return PlaneReader(planes, dtype, rescales, doubles, name, progress, cancelled).run(pool)
+            return PlaneReader(request, dtype).run(pool)
         except TooNarrowError:
             continue
-    return PlaneReader(planes, widest, rescales, doubles, name, progress, cancelled).run(pool)
+    return PlaneReader(request, widest).run(pool)
 
 
 def _rescales(plan: VolumePlan, quantity: str | None) -> list[Rescale]:

@@ -1,8 +1,8 @@
 """What the files of a series will become, said before a pixel is read: volumes, sequences, images, or refusals.
 
 Every instance is first taken apart into planes (`frames`): a classic image is one, an enhanced object has one for each
-frame, a mosaic one for each tile. Planes that lie in the patient become stacks (`stacks`), and stacks that differ in one
-thing become sequences (`sequences`); the others are pictures (`pictures`).
+frame, a mosaic one for each tile. Planes that lie in the patient become stacks (`stacks`), and stacks that differ in
+one thing become sequences (`sequences`); the others are pictures (`pictures`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def plan(
 
     Args:
         instances: of `Index.instances`, or paths of files. Normally one series; several are kept apart.
-        strict: refuse what would otherwise be resampled, filled in, or taken for equal, and images without pixel spacing.
+        strict: refuse what would otherwise be resampled, filled in or taken for equal, and images without pixel
+            spacing.
         rectify: resample stacks of a tilted gantry onto a right-angled grid, instead of a sheared affine.
 
     Returns:

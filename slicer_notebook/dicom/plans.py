@@ -61,8 +61,8 @@ class VolumePlan(msgspec.Struct, kw_only=True):
     resampling: Resampling | None = None
     #: what the values may be turned into, on request: SUV, real world values
     quantities: list[Quantity] = []
-    #: (k, further instance at that slice's position): nothing in the headers tells which is meant, so the pixels must be
-    #: equal; reading refuses the volume if they are not
+    #: (k, further instance at that slice's position): nothing in the headers tells which is meant, so the pixels must
+    #: be equal; reading refuses the volume if they are not
     doubles: list[tuple[int, Instance]] = []
     #: degrees between the stack's direction and the slices' normal
     tilt: float = 0.0

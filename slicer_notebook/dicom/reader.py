@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, as_completed
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,7 +18,7 @@ from slicer_notebook.dicom.stacks import is_colour
 from slicer_notebook.dicom.syntaxes import LOSSY
 from slicer_notebook.errors import JobCancelledError, SeriesRefusedError, SlicerNotebookError
 
-__all__ = ["Array", "PlaneReader", "Rescale", "TooNarrowError"]
+__all__ = ["Array", "PlaneReader", "Request", "Rescale", "TooNarrowError"]
 
 Array = npt.NDArray[Any]
 #: (slope, intercept)
@@ -36,28 +36,30 @@ class TooNarrowError(Exception):
     """A plane's values do not fit the array's type. Never reaches a user."""
 
 
+class Request(NamedTuple):
+    """What is to be read."""
+
+    planes: list[Instance]
+    #: of each plane
+    rescales: list[Rescale]
+    #: (index of a plane, further instance that must hold the same pixels)
+    doubles: list[tuple[int, Instance]]
+    #: what it is called while it is read
+    name: str
+    progress: Progress | None = None
+    cancelled: Cancelled | None = None
+
+
 class PlaneReader:
     """One attempt at an array of one type."""
 
-    def __init__(
-        self,
-        planes: list[Instance],
-        dtype: np.dtype[Any],
-        rescales: list[Rescale],
-        doubles: list[tuple[int, Instance]],
-        name: str,
-        progress: Progress | None,
-        cancelled: Cancelled | None,
-    ) -> None:
-        self.planes = planes
+    def __init__(self, request: Request, dtype: np.dtype[Any]) -> None:
+        self.request = request
         self.dtype = dtype
-        self.rescales = rescales
+        self.planes = planes = request.planes
         self.doubles: dict[int, list[Instance]] = {}
-        for index, double in doubles:
+        for index, double in request.doubles:
             self.doubles.setdefault(index, []).append(double)
-        self.name = name
-        self.progress = progress
-        self.cancelled = cancelled
         head = planes[0]
         self.colour = is_colour(head)
         self.array = np.empty((len(planes), head.Rows or 0, head.Columns or 0, *([3] if self.colour else [])), dtype)
@@ -77,8 +79,8 @@ class PlaneReader:
             for future in as_completed(futures):
                 future.result()
                 done += futures[future]
-                if self.progress is not None:
-                    self.progress(done, count, f"Reading {self.name}")
+                if self.request.progress is not None:
+                    self.request.progress(done, count, f"Reading {self.request.name}")
         except BaseException:
             # Pieces that have not begun need not; those that have are waited for, since they write into the array.
             self.stop.set()
@@ -115,8 +117,8 @@ class PlaneReader:
             for index in indices:
                 if self.stop.is_set():
                     return
-                if self.cancelled is not None and self.cancelled():
-                    raise JobCancelledError(f"Reading {self.name!r} was cancelled.")
+                if self.request.cancelled is not None and self.request.cancelled():
+                    raise JobCancelledError(f"Reading {self.request.name!r} was cancelled.")
                 self._read_plane(index)
         except BaseException:
             self.stop.set()
@@ -151,7 +153,7 @@ class PlaneReader:
             if lut is not None:
                 target[...] = lut(pixels)
                 return
-        self._rescale(pixels, target, self.rescales[index], ends)
+        self._rescale(pixels, target, self.request.rescales[index], ends)
 
     def _leave_aside(self, path: str) -> None:
         """A copy that is gone or cut off says nothing against the whole one."""

@@ -190,8 +190,16 @@ def _size_problem(instance: Instance) -> str | None:
     if (instance.NumberOfFrames or 1) < 1:
         return f"{instance.NumberOfFrames} frames"
     if instance.pixel_keyword in _FLOATS:
-        due = _FLOATS[instance.pixel_keyword]
-        return None if allocated == due else f"{allocated} bits allocated for {instance.pixel_keyword}: {due} are due"
+        return _float_problem(instance.pixel_keyword, allocated)
+    return _integer_problem(instance, allocated, stored)
+
+
+def _float_problem(keyword: str, allocated: int) -> str | None:
+    due = _FLOATS[keyword]
+    return None if allocated == due else f"{allocated} bits allocated for {keyword}: {due} are due"
+
+
+def _integer_problem(instance: Instance, allocated: int, stored: int) -> str | None:
     colour = instance.PhotometricInterpretation not in _GREY
     kinds = _COLOUR_BITS if colour else _BITS_ALLOCATED
     if allocated not in kinds or not 0 < stored <= allocated:

@@ -173,6 +173,10 @@ class Instance(SeriesAttributes, kw_only=True, omit_defaults=True):
     #: seconds since the first temporal position
     TemporalPositionTimeOffset: float | None = None
     NumberOfTemporalPositions: int | None = None
+    #: ms
+    TemporalResolution: float | None = None
+    ScanningSequence: list[str] | None = None
+    MRAcquisitionType: str | None = None
     ImagesInAcquisition: int | None = None
     ConvolutionKernel: list[str] | None = None
     #: peak kilovolts

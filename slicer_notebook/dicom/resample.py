@@ -62,15 +62,15 @@ def _covered(measured: Array, indices: tuple[int, int], resampling: Resampling) 
 
 
 def _as(values: npt.NDArray[np.float64], dtype: np.dtype[Any]) -> Array:
-    return (np.rint(values) if dtype.kind in "iu" else values).astype(dtype)
+    rounded: Array = np.rint(values) if dtype.kind in "iu" else values
+    return rounded.astype(dtype)
 
 
 def _placed(measured: Array, index: int, resampling: Resampling, shape: tuple[int, int, int], outside: Any) -> Array:
     """A measured slice in the volume's rows and columns."""
-    slice_ = measured[index]
+    moved: Array = measured[index]
     if resampling.shift is None:
-        return slice_
-    moved = slice_
+        return moved
     # Columns (axis 1) by i, then rows (axis 0) by j: the order does not matter, as both are linear.
     for axis, by, size in ((1, resampling.shift[index][0], shape[2]), (0, resampling.shift[index][1], shape[1])):
         moved = _moved(moved, axis, by, size, outside)
@@ -98,4 +98,5 @@ def _moved(values: Array, axis: int, by: float, size: int, outside: Any) -> Arra
 def _along(values: Array, axis: int, start: int, stop: int) -> Array:
     index: list[slice] = [slice(None)] * values.ndim
     index[axis] = slice(start, stop)
-    return values[tuple(index)]
+    part: Array = values[tuple(index)]
+    return part

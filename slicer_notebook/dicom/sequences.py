@@ -87,7 +87,7 @@ def _axis(volumes: list[VolumePlan]) -> SequenceAxis:
         name, unit, factor = _AXES[keyword]
         values = [_scaled(v.value, factor) for v in _values(volumes)]
         return SequenceAxis(name=name, keyword=keyword, unit=unit, values=values)
-    timed = _times(volumes)
+    timed = _times(volumes) or _intervals(volumes, dimension)
     if timed is not None:
         return timed
     return _numbered(volumes, dimension)
@@ -150,6 +150,22 @@ def _times(volumes: list[VolumePlan]) -> SequenceAxis | None:
         start = earliest[0] if relative else 0.0
         values: list[float | str] = [round(value - start, 6) for value in earliest]
         return SequenceAxis(name="time", keyword=keyword, unit="s", values=values)
+    return None
+
+
+def _intervals(volumes: list[VolumePlan], dimension: Dimension) -> SequenceAxis | None:
+    """No clock, but an interval: of temporal positions, or of echo-planar images, which take a volume in each TR."""
+    if dimension.keyword not in ("InstanceNumber", "TemporalPositionIdentifier", "TemporalPositionIndex"):
+        return None
+    head = volumes[0].instances[0]
+    echo_planar = head.MRAcquisitionType == "2D" and "EP" in (head.ScanningSequence or [])
+    for keyword, interval in (
+        ("TemporalResolution", head.TemporalResolution),
+        ("RepetitionTime", head.RepetitionTime if echo_planar else None),
+    ):
+        if interval is not None and interval > 0:
+            values: list[float | str] = [round(n * interval / 1000.0, 6) for n in range(len(volumes))]
+            return SequenceAxis(name="time", keyword=keyword, unit="s", values=values)
     return None
 
 

@@ -252,8 +252,7 @@ class _Stacker:
         """The volumes of these planes: one, or one for each piece of a scan with wide spaces between them."""
         if len(part.indices) == 1:
             return [self._single(part)]
-        indices = np.array(part.indices)
-        line = fit_line(self.positions[indices], self.axes)
+        line = fit_line(self.positions[part.indices], self.axes)
         if not _is_stack(line, self.axes):
             message = (
                 "positions lie beside each other, not along the slices' normal "
@@ -262,22 +261,22 @@ class _Stacker:
             return self._refuse(Reason.UNEVEN_SLICES, message, part)
         if line.is_even(ROUNDED_PART) and (line.is_even() or not self.options.strict):
             return [self._even(part, line)]
-        reason, message = _uneven(line)
-        if self.options.strict:
-            return self._refuse(reason, message, part)
+        return self._uneven(part, line)
+
+    def _uneven(self, part: Part, line: Line) -> list[VolumePlan]:
+        reason, message = _unevenness(line)
+        indices = np.array(part.indices)
         apart = pieces(self.positions[indices], self.axes)
-        if len(apart) > MAX_PIECES:
+        if self.options.strict or len(apart) > MAX_PIECES:
             return self._refuse(reason, message, part)
-        if len(apart) > 1:
-            volumes = [
-                volume for piece in apart for volume in self.volumes(Part(indices[piece].tolist(), part.dimensions))
-            ]
-            self.result.warnings.append(
-                f"The slices lie in {len(apart)} pieces, with gaps of up to {line.gaps.max():.4g} mm: a volume each."
-            )
-            return volumes
-        volume = self._resampled(part, line, message)
-        return [volume] if volume is not None else self._refuse(reason, message, part)
+        if len(apart) == 1:
+            volume = self._resampled(part, line, message)
+            return [volume] if volume is not None else self._refuse(reason, message, part)
+        self.result.warnings.append(
+            f"The slices lie in {len(apart)} pieces, with gaps of up to {line.gaps.max():.4g} mm: a volume each."
+        )
+        parts = [Part(indices[piece].tolist(), part.dimensions) for piece in apart]
+        return [volume for piece in parts for volume in self.volumes(piece)]
 
     def _refuse(self, reason: Reason, message: str, part: Part) -> list[VolumePlan]:
         refuse(self.result, reason, message, [self.instances[index] for index in part.indices])
@@ -289,7 +288,7 @@ class _Stacker:
         thickness, unknown = _thickness(members[0])
         step = self.axes.normal * thickness
         warnings = [*pixel_warnings(members), *([unknown] if unknown else [])]
-        return self._volume(part, members, self.positions[index], step, 1, warnings=warnings)
+        return self._volume(_Stack(part, members, self.positions[index], step, 1, warnings))
 
     def _even(self, part: Part, line: Line) -> VolumePlan:
         members = [self.instances[part.indices[place]] for place in line.order]
@@ -297,99 +296,100 @@ class _Stacker:
         if not line.is_even():
             warnings.append(f"Slice positions leave the even line by up to {line.deviation:.3g} mm.")
         warnings.extend(_two_slice_warning(line, members))
-        tilt = line.tilt(self.axes)
-        count = len(members)
-        if tilt < TILT_SHOWN:
-            return self._volume(part, members, line.first, line.step, count, warnings=warnings)
-        if self.options.rectify:
-            places = line.first + np.arange(count)[:, None] * line.step
-            return self._upright(part, members, places, list(map(float, range(count))), count, warnings, tilt)
-        warnings.append(f"The stack leans {tilt:.1f} degrees (gantry tilt): the affine is sheared.")
-        return self._volume(part, members, line.first, line.step, count, warnings=warnings, tilt=tilt)
+        return self._volume(_Stack(part, members, line.first, line.step, len(members), warnings))
 
     def _resampled(self, part: Part, line: Line, message: str) -> VolumePlan | None:
-        places = self.positions[part.indices][line.order]
-        grid = even_grid(places, self.axes)
+        grid = even_grid(self.positions[part.indices][line.order], self.axes)
         if grid is None:
             return None
         members = [self.instances[part.indices[place]] for place in line.order]
         measured = {round(k) for k in grid.k if abs(k - round(k)) < 1e-6}
-        made = [k for k in range(grid.count) if k not in measured]
+        made = [k for k in range(grid.slices) if k not in measured]
+        which = f"slices k = {_ranges(made)} were" if len(made) < grid.slices - 2 else "most slices were"
         warnings = pixel_warnings(members)
-        which = f"slices k = {_ranges(made)} were" if len(made) < grid.count - 2 else "most slices were"
         warnings.append(
-            f"{message[0].upper()}{message[1:]}. It was resampled to {grid.count} even slices, "
-            f"{np.linalg.norm(grid.step):.4g} mm apart: {which} not measured, but interpolated between their neighbours."
+            f"{message[0].upper()}{message[1:]}. It was resampled to {grid.slices} even slices, "
+            f"{np.linalg.norm(grid.step):.4g} mm apart: {which} not measured, "
+            "but interpolated between their neighbours."
         )
-        tilt = line.tilt(self.axes)
         why = (Reason.MISSING_SLICES if grid.missing else Reason.UNEVEN_SLICES).value
+        return self._volume(_Stack(part, members, grid.first, grid.step, grid.slices, warnings, grid.k, why))
+
+    def _volume(self, stack: _Stack) -> VolumePlan:
+        tilt = _tilt(stack.step, self.axes)
         if tilt >= TILT_SHOWN and self.options.rectify:
-            return self._upright(part, members, places, grid.k, grid.count, warnings, tilt)
+            return self._upright(stack, tilt)
         if tilt >= TILT_SHOWN:
-            warnings.append(f"The stack leans {tilt:.1f} degrees (gantry tilt): the affine is sheared.")
+            stack.warnings.append(f"The stack leans {tilt:.1f} degrees (gantry tilt): the affine is sheared.")
         else:
             tilt = 0.0
-        resampling = Resampling(why=why, k=grid.k)
-        return self._volume(
-            part, members, grid.first, grid.step, grid.count, warnings=warnings, tilt=tilt, resampling=resampling
-        )
+        resampling = None if stack.k is None else Resampling(why=stack.why, k=stack.k)
+        return self._planned(stack, stack.first, stack.step, tilt=tilt, resampling=resampling)
 
-    def _upright(
-        self,
-        part: Part,
-        members: list[Instance],
-        places: Array,
-        k: list[float],
-        count: int,
-        warnings: list[str],
-        tilt: float,
-    ) -> VolumePlan:
+    def _upright(self, stack: _Stack, tilt: float) -> VolumePlan:
         """A tilted stack on a right-angled grid that covers all of it."""
         between_rows, between_columns = self.spacing
-        beside = places - places[0]
+        k = list(map(float, range(stack.slices))) if stack.k is None else stack.k
+        beside = np.array(k)[:, None] * stack.step
         i = beside @ self.axes.row / between_columns
         j = beside @ self.axes.column / between_rows
         i0, j0 = float(np.floor(i.min() + 1e-6)), float(np.floor(j.min() + 1e-6))
-        more_columns, more_rows = int(np.ceil(i.max() - i0 - 1e-6)), int(np.ceil(j.max() - j0 - 1e-6))
-        first = places[0] + i0 * between_columns * self.axes.row + j0 * between_rows * self.axes.column
-        step = self.axes.normal * float(beside[-1] @ self.axes.normal) / (count - 1)
-        warnings.append(
+        more = int(np.ceil(j.max() - j0 - 1e-6)), int(np.ceil(i.max() - i0 - 1e-6))
+        first = stack.first + i0 * between_columns * self.axes.row + j0 * between_rows * self.axes.column
+        step = self.axes.normal * float(stack.step @ self.axes.normal)
+        stack.warnings.append(
             f"The stack leans {tilt:.1f} degrees (gantry tilt): it was resampled onto a right-angled grid; outside "
             "the slices the smallest value was put."
         )
         shift = [(float(a - i0), float(b - j0)) for a, b in zip(i, j, strict=True)]
-        resampling = Resampling(why="gantry-tilt", k=k, shift=shift)
-        return self._volume(
-            part, members, first, step, count, warnings=warnings, resampling=resampling, more=(more_rows, more_columns)
-        )
+        resampling = Resampling(why=stack.why or "gantry-tilt", k=k, shift=shift)
+        return self._planned(stack, first, step, more=more, resampling=resampling)
 
-    def _volume(
+    def _planned(
         self,
-        part: Part,
-        members: list[Instance],
+        stack: _Stack,
         first: Array,
         step: Array,
-        count: int,
         *,
-        warnings: list[str],
         tilt: float = 0.0,
         resampling: Resampling | None = None,
         more: tuple[int, int] = (0, 0),
     ) -> VolumePlan:
-        head = members[0]
+        head = stack.members[0]
         return VolumePlan(
             name="",
-            instances=members,
+            instances=stack.members,
             affine=ijk_to_ras(first, self.axes, self.spacing, step).tolist(),
-            shape=(count, (head.Rows or 0) + more[0], (head.Columns or 0) + more[1]),
+            shape=(stack.slices, (head.Rows or 0) + more[0], (head.Columns or 0) + more[1]),
             spacing=(self.spacing[1], self.spacing[0], float(np.linalg.norm(step))),
             orientation=orientation_name(self.axes.normal),
             samples=3 if is_colour(head) else 1,
             tilt=tilt,
             resampling=resampling,
-            dimensions=list(part.dimensions),
-            warnings=warnings,
+            dimensions=list(stack.part.dimensions),
+            warnings=stack.warnings,
         )
+
+
+class _Stack(NamedTuple):
+    """Planes in order along the normal, and the even places that they are given."""
+
+    part: Part
+    members: list[Instance]
+    #: LPS, mm: the first place, and the step to the next
+    first: Array
+    step: Array
+    slices: int
+    warnings: list[str]
+    #: where the planes lie, in steps; None: one at each place
+    k: list[float] | None = None
+    #: of `Resampling`
+    why: str = ""
+
+
+def _tilt(step: Array, axes: Axes) -> float:
+    """Degrees between the step and the slices' normal."""
+    return float(np.degrees(np.arccos(np.clip(step @ axes.normal / np.linalg.norm(step), -1.0, 1.0))))
 
 
 def _is_stack(line: Line, axes: Axes) -> bool:
@@ -397,7 +397,7 @@ def _is_stack(line: Line, axes: Axes) -> bool:
     return float(line.gaps.min()) > 0 and line.tilt(axes) <= MAX_TILT
 
 
-def _uneven(line: Line) -> tuple[Reason, str]:
+def _unevenness(line: Line) -> tuple[Reason, str]:
     """What is uneven about these positions."""
     smallest, largest = float(line.gaps.min()), float(line.gaps.max())
     usual = float(np.median(line.gaps))

@@ -15,7 +15,6 @@ from slicer_notebook.errors import ArgumentError, NotDicomError, PathNotFoundErr
 from tests.dicom.make import (
     AXIAL,
     CORONAL,
-    CR,
     CT,
     DECUBITUS,
     MR,
