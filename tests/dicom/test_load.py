@@ -295,8 +295,7 @@ def test_an_error_in_progress_reaches_the_caller(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        # Small slices are read in one piece, large ones one by one.
-    read(found.volumes[0], progress)
+        read(found.volumes[0], progress)
 
 
 def test_a_file_that_is_gone(tmp_path):
