@@ -177,6 +177,8 @@ def _image_refusal(instance: Instance) -> tuple[Reason, str] | None:
         found = Reason.PIXEL_FORMAT, "no PhotometricInterpretation: what the pixels mean is not known"
     elif photometric not in (*_GREY, *_COLOUR, "PALETTE COLOR"):
         found = Reason.COLOUR, f"PhotometricInterpretation {photometric}"
+    elif photometric == "PALETTE COLOR" and instance.RedPaletteColorLookupTableDescriptor is None:
+        found = Reason.PALETTE_COLOUR, "palette colour without a palette"
     elif samples != (3 if photometric in _COLOUR else 1):
         found = Reason.PIXEL_FORMAT, f"{samples} samples a pixel for {photometric}"
     return found

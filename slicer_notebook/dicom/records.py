@@ -136,6 +136,8 @@ class Instance(SeriesAttributes, kw_only=True, omit_defaults=True):
     SamplesPerPixel: int | None = None
     PhotometricInterpretation: str | None = None
     PlanarConfiguration: int | None = None
+    #: entries, first value mapped, bits of an entry; there where there is a palette
+    RedPaletteColorLookupTableDescriptor: list[int] | None = None
     BitsAllocated: int | None = None
     BitsStored: int | None = None
     HighBit: int | None = None

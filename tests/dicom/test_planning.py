@@ -219,7 +219,7 @@ def test_the_step_comes_from_positions_not_from_the_header(tmp_path, said):
         ({"PhotometricInterpretation": "PALETTE COLOR"}, SECONDARY_CAPTURE, Reason.PALETTE_COLOUR),
         ({"PhotometricInterpretation": "CMYK", "SamplesPerPixel": 4}, SECONDARY_CAPTURE, Reason.COLOUR),
         ({"PhotometricInterpretation": "RGB"}, SECONDARY_CAPTURE, Reason.PIXEL_FORMAT),
-        ({"NumberOfFrames": 4}, "1.2.840.10008.5.1.4.1.1.4.1", Reason.ENHANCED_MULTIFRAME),
+        ({"NumberOfFrames": 1}, "1.2.840.10008.5.1.4.1.1.4.1", Reason.NO_POSITION),
         ({}, "1.2.840.10008.5.1.4.1.1.66.4", Reason.SEGMENTATION),
         ({}, "1.2.840.10008.5.1.4.1.1.88.33", Reason.STRUCTURED_REPORT),
         ({}, "1.2.840.10008.5.1.4.1.1.88.59", Reason.KEY_OBJECTS),
