@@ -103,12 +103,17 @@ def _instances(given: Iterable[Instance | Path | str]) -> list[Instance]:
 def _plan_series(instances: list[Instance], result: SeriesPlan, options: Options) -> None:
     placed: list[tuple[Instance, Axes]] = []
     unplaced = []
+    # Planes of a stack mostly give their orientation in the same words.
+    known: dict[tuple[float, ...], Axes | None] = {}
     for plane in _planes(instances, result):
         position, cosines = plane.ImagePositionPatient, plane.ImageOrientationPatient
         if position is None or len(position) != 3 or cosines is None:
             unplaced.append(plane)
             continue
-        axes = axes_of(cosines)
+        words = tuple(cosines)
+        if words not in known:
+            known[words] = axes_of(cosines)
+        axes = known[words]
         if axes is None:
             message = f"ImageOrientationPatient {cosines} is not two unit vectors at a right angle"
             refuse(result, Reason.BAD_ORIENTATION, message, [plane])
