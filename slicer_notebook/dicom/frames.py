@@ -7,6 +7,7 @@ its own position, rescale, echo time and so on in the fields of its `Instance`.
 from __future__ import annotations
 
 from slicer_notebook.dicom.enhanced import planes_of_enhanced
+from slicer_notebook.dicom.mosaic import planes_of_siemens_mosaic, planes_of_uih_grid
 from slicer_notebook.dicom.nested import UnreadableError
 from slicer_notebook.dicom.planes import NotSplitError, Planes
 from slicer_notebook.dicom.reasons import Reason
@@ -27,12 +28,16 @@ def planes_of(instance: Instance) -> Planes:
         NotSplitError: the header lacks what is needed, or contradicts itself.
     """
     try:
+        # Numaris X unpacks mosaics into enhanced objects, whose ImageType may still say MOSAIC.
         if instance.has_functional_groups:
             return planes_of_enhanced(instance)
+        if instance.mosaic == "siemens":
+            return planes_of_siemens_mosaic(instance)
+        if instance.mosaic == "uih":
+            return planes_of_uih_grid(instance)
     except UnreadableError as exc:
-        raise NotSplitError(Reason.ENHANCED_MULTIFRAME, f"its header cannot be read again ({exc})") from exc
-    if instance.mosaic is not None:
-        raise NotSplitError(Reason.MOSAIC, "a maker's grid of slices in one image")
+        reason = Reason.MOSAIC if instance.mosaic is not None else Reason.ENHANCED_MULTIFRAME
+        raise NotSplitError(reason, f"its header cannot be read again ({exc})") from exc
     if (instance.NumberOfFrames or 1) > 1:
         raise NotSplitError(Reason.MULTIFRAME, f"{instance.NumberOfFrames} frames in one file")
     return Planes([instance])

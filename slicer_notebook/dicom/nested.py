@@ -101,7 +101,8 @@ class _Reader:
         self.order = order
         self.wanted = wanted
         self.other_vrs: dict[int, str] = {}
-        self.kept: dict[int, bool] = {}
+        #: tag -> the VR it is due to have, for those met so far; None where it is not wanted
+        self.due: dict[int, bytes | None] = {}
         self.header = struct.Struct(order + "HH2sH").unpack_from
         self.implicit = struct.Struct(order + "HHI").unpack_from
         self.long = struct.Struct(order + "I").unpack_from
@@ -113,7 +114,7 @@ class _Reader:
         """Elements from ``pos`` to ``end``, or to an item delimiter; and where they end."""
         if depth > MAX_DEPTH:
             raise _Odd("sequences nested too deep")
-        data, kept, header, implicit = self.data, self.kept, self.header, self.implicit
+        data, all_due, header, implicit = self.data, self.due, self.header, self.implicit
         found: Item = {}
         while pos + 8 <= end:
             vr = b""
@@ -135,12 +136,12 @@ class _Reader:
                     pos += 4
                 elif vr not in _SHORT_VRS:
                     raise _Odd(f"VR {vr!r} at {tag:08X}")
-            taken = False
+            due = None
             if keep:
-                known = kept.get(tag)
-                if known is None:
-                    known = kept[tag] = self.wanted.keeps(tag)
-                taken = known
+                if tag not in all_due:
+                    all_due[tag] = _standard_vr(tag).encode("ascii") if self.wanted.keeps(tag) else None
+                due = all_due[tag]
+            taken = due is not None
             if length == UNDEFINED:
                 items, pos = self.items(pos, end, explicit=explicit and vr != b"UN", keep=taken, depth=depth + 1)
                 if taken:
@@ -155,8 +156,8 @@ class _Reader:
                     found[tag], _ = self.items(pos, after, explicit=inner, keep=True, depth=depth + 1, defined=True)
                 else:
                     found[tag] = data[pos:after]
-                    if vr:
-                        self.note_vr(tag, vr)
+                    if vr != due and due and vr not in (b"", b"UN"):
+                        self.other_vrs[tag] = vr.decode("ascii")
             pos = after
         if item_end:
             raise _Odd("an item without an end")
@@ -197,12 +198,6 @@ class _Reader:
         # A private element whose VR is not known: only a sequence begins with an item's tag.
         starts = self.data[pos : pos + 4] == struct.pack(self.order + "HH", 0xFFFE, 0xE000)
         return bool(tag >> 16 & 1) and length >= 8 and starts
-
-    def note_vr(self, tag: int, vr: bytes) -> None:
-        due = _standard_vr(tag)
-        name = vr.decode("ascii")
-        if due and name not in (due, "UN") and tag not in self.other_vrs:
-            self.other_vrs[tag] = name
 
 
 def _start_of_data_set(data: bytes) -> int:
