@@ -7,7 +7,8 @@ Private elements belong to the block whose creator they name (PS3.5 §7.8): (ggg
   direction FD3;
 - GE ``GEMS_PARM_01``: (0043,xx39) IS, the first value is the b-value, plus an offset of 1e9 on newer systems;
 - Philips ``Philips Imaging DD 001``: (2001,xx03) b-value FL;
-- UIH ``Image Private Header``: (0065,xx09) b-value FD, (0065,xx37) gradient direction FD3, (0065,xx50) images in grid.
+- UIH ``Image Private Header``: (0065,xx09) b-value FD, (0065,xx37) gradient direction FD3 (in the
+  image's own axes), (0065,xx50) images in grid.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ class _Private:
         self.elements = elements
         self.order = order
         self.blocks: dict[tuple[int, str], list[int]] = {}
-        for tag, value in elements.items():
+        for tag in [tag for tag in elements if tag & 0x10000]:
             # A creator's own element is (gggg,0010) to (gggg,00FF) with an odd group.
-            if tag >> 16 & 1 and 0x10 <= tag & 0xFFFF <= 0xFF:
-                name = value.decode("ascii", "replace").strip("\0 ").upper()
+            if 0x10 <= tag & 0xFFFF <= 0xFF:
+                name = elements[tag].decode("ascii", "replace").strip("\0 ").upper()
                 self.blocks.setdefault((tag >> 16, name), []).append((tag & 0xFF) << 8)
 
     def get(self, group: int, creator: str, element: int) -> bytes | None:
@@ -70,12 +71,30 @@ def _b_value(private: _Private) -> float | None:
     return value
 
 
-def _direction(private: _Private) -> list[float] | None:
-    for group, creator, element in ((0x0019, "SIEMENS MR HEADER", 0x0E), (0x0065, "IMAGE PRIVATE HEADER", 0x37)):
-        raw = private.get(group, creator, element)
-        if raw is not None and len(raw) == struct.calcsize("3d"):
-            return list(struct.unpack(private.order + "3d", raw))
-    return None
+def _vector(raw: bytes | None, order: str) -> list[float] | None:
+    """Three numbers that are not all zero, as makers write for no direction."""
+    if raw is None or len(raw) != struct.calcsize("3d"):
+        return None
+    values = list(struct.unpack(order + "3d", raw))
+    return values if any(values) and all(map(math.isfinite, values)) else None
+
+
+def _direction(private: _Private, values: dict[str, Any]) -> list[float] | None:
+    """Gradient direction in patient coordinates (LPS)."""
+    direction = _vector(private.get(0x0019, "SIEMENS MR HEADER", 0x0E), private.order)
+    if direction is not None:
+        return direction
+    in_image = _vector(private.get(0x0065, "IMAGE PRIVATE HEADER", 0x37), private.order)
+    cosines = values.get("ImageOrientationPatient")
+    if in_image is None or cosines is None or len(cosines) != 6:
+        return None
+    # UIH measures it along the image's rows, columns and normal.
+    (a, b, c), (d, e, f) = cosines[:3], cosines[3:]
+    normal = (b * f - c * e, c * d - a * f, a * e - b * d)
+    across, down, through = in_image
+    return [
+        across * row + down * column + through * n for row, column, n in zip((a, b, c), (d, e, f), normal, strict=True)
+    ]
 
 
 def _mosaic(private: _Private, values: dict[str, Any]) -> str | None:
@@ -101,7 +120,7 @@ def private_facts(elements: dict[int, bytes], values: dict[str, Any], order: str
     private = _Private(elements, order)
     if "DiffusionBValue" not in values and (b_value := _b_value(private)) is not None:
         facts["DiffusionBValue"] = b_value
-    if "DiffusionGradientOrientation" not in values and (direction := _direction(private)) is not None:
+    if "DiffusionGradientOrientation" not in values and (direction := _direction(private, values)) is not None:
         facts["DiffusionGradientOrientation"] = direction
     if (mosaic := _mosaic(private, values)) is not None:
         facts["mosaic"] = mosaic
