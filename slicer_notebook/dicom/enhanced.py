@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 
+from slicer_notebook.dicom.cine import frame_times
 from slicer_notebook.dicom.nested import Item, Nested, Wanted, items_of, numbers_of, private_value, read_nested
 from slicer_notebook.dicom.planes import NotSplitError, Planes
 from slicer_notebook.dicom.private import private_facts
@@ -31,7 +32,7 @@ from slicer_notebook.dicom.text import decode_text, encodings_of
 from slicer_notebook.dicom.times import seconds_of_datetime
 from slicer_notebook.dicom.values import fields_of
 
-__all__ = ["planes_of_enhanced"]
+__all__ = ["VOLUMETRIC", "planes_of_enhanced"]
 
 
 def _tag(keyword: str) -> int:
@@ -167,7 +168,7 @@ _WANTED: Final = Wanted(
 
 _UID: Final = "1.2.840.10008.5.1.4.1.1."
 #: Enhanced and legacy converted CT, MR, MR colour, PET, and X-ray 3D: each frame of them is a slice somewhere.
-_VOLUMETRIC: Final = frozenset(
+VOLUMETRIC: Final = frozenset(
     _UID + tail for tail in ("2.1", "2.2", "4.1", "4.3", "4.4", "128.1", "130", "13.1.1", "13.1.2", "13.1.3", "6.2")
 )
 
@@ -281,7 +282,7 @@ def planes_of_enhanced(instance: Instance) -> Planes:
     nested = read_nested(instance, _WANTED)
     count = instance.NumberOfFrames or 1
     own = items_of(nested.root, PER_FRAME_FUNCTIONAL_GROUPS)
-    if len(own) != count and not (not own and (count == 1 or instance.SOPClassUID not in _VOLUMETRIC)):
+    if len(own) != count and not (not own and (count == 1 or instance.SOPClassUID not in VOLUMETRIC)):
         raise NotSplitError(
             Reason.ENHANCED_MULTIFRAME, f"functional groups of {len(own)} frames, where there are {count} frames"
         )
@@ -291,6 +292,8 @@ def planes_of_enhanced(instance: Instance) -> Planes:
         shared = groups.fields(item)
     fields = [{**shared, **groups.fields(item)} for item in own] or [dict(shared) for _ in range(count)]
     warnings = _settle(fields)
+    if count > 1 and all(values["ImagePositionPatient"] is None for values in fields):
+        _settle_cine(instance, fields, warnings)
     planes = Planes(
         (
             msgspec.structs.replace(instance, **{"frame": number, **_known(values)})
@@ -382,12 +385,30 @@ def _settle_offsets(fields: list[dict[str, Any]]) -> None:
             return
 
 
+def _settle_cine(instance: Instance, fields: list[dict[str, Any]], warnings: list[str]) -> None:
+    """Times of frames that have no place: by their own date and time, or as the frames of a cine."""
+    moments = [seconds_of_datetime(values.get("AcquisitionDateTime")) for values in fields]
+    known = [moment for moment in moments if moment is not None]
+    times: list[float] | None = None
+    if len(known) == len(fields) and np.all(np.diff(known) > 0):
+        times = [round(moment - known[0], 6) for moment in known]
+    elif any(values.get("TemporalPositionTimeOffset") is None for values in fields):
+        times = frame_times(instance, warnings)
+    for number, values in enumerate(fields):
+        values.setdefault("TemporalPositionIndex", number + 1)
+        if times is not None:
+            values["TemporalPositionTimeOffset"] = times[number]
+
+
 def _check(planes: Planes, fields: list[dict[str, Any]]) -> None:
     """Refuse volumes whose frames have no geometry; other kinds may be cines."""
     head = planes[0]
     if any("SlidePosition" in values for values in fields):
         raise NotSplitError(Reason.SLIDE, "its frames lie on a slide, not in a patient")
-    if head.SOPClassUID not in _VOLUMETRIC:
+    flat = sum(plane.RescaleSlope == 0.0 for plane in planes)
+    if flat:
+        raise NotSplitError(Reason.RESCALE, f"{flat} of {len(planes)} frames have a RescaleSlope of 0")
+    if head.SOPClassUID not in VOLUMETRIC:
         return
     for needed, macro, reason in (
         ("ImagePositionPatient", "Plane Position", Reason.NO_POSITION),

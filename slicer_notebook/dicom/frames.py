@@ -6,7 +6,8 @@ its own position, rescale, echo time and so on in the fields of its `Instance`.
 
 from __future__ import annotations
 
-from slicer_notebook.dicom.enhanced import planes_of_enhanced
+from slicer_notebook.dicom.cine import NUCLEAR, RT_IMAGE, ULTRASOUND, planes_of_cine, with_calibration
+from slicer_notebook.dicom.enhanced import VOLUMETRIC, planes_of_enhanced
 from slicer_notebook.dicom.mosaic import planes_of_siemens_mosaic, planes_of_uih_grid
 from slicer_notebook.dicom.nested import UnreadableError
 from slicer_notebook.dicom.planes import NotSplitError, Planes
@@ -29,15 +30,21 @@ def planes_of(instance: Instance) -> Planes:
     """
     try:
         # Numaris X unpacks mosaics into enhanced objects, whose ImageType may still say MOSAIC.
-        if instance.has_functional_groups:
+        if instance.has_functional_groups or instance.SOPClassUID in VOLUMETRIC:
             return planes_of_enhanced(instance)
         if instance.mosaic == "siemens":
             return planes_of_siemens_mosaic(instance)
         if instance.mosaic == "uih":
             return planes_of_uih_grid(instance)
+        if (instance.NumberOfFrames or 1) > 1 or instance.SOPClassUID == NUCLEAR:
+            return planes_of_cine(instance)
+        if instance.SOPClassUID in ULTRASOUND or instance.SOPClassUID == RT_IMAGE:
+            return with_calibration(instance)
     except UnreadableError as exc:
-        reason = Reason.MOSAIC if instance.mosaic is not None else Reason.ENHANCED_MULTIFRAME
+        reason = Reason.MULTIFRAME
+        if instance.has_functional_groups:
+            reason = Reason.ENHANCED_MULTIFRAME
+        elif instance.mosaic is not None:
+            reason = Reason.MOSAIC
         raise NotSplitError(reason, f"its header cannot be read again ({exc})") from exc
-    if (instance.NumberOfFrames or 1) > 1:
-        raise NotSplitError(Reason.MULTIFRAME, f"{instance.NumberOfFrames} frames in one file")
     return Planes([instance])
