@@ -13,6 +13,7 @@
     │   ├── NodeNotFoundError      no MRML node of that id or name (also a LookupError)
     │   ├── AmbiguousNameError     several MRML nodes of that name (also a LookupError)
     │   ├── ViewNotFoundError      no view of that name (also a LookupError)
+    │   ├── ItemNotFoundError      no item of that number in a sequence (also an IndexError)
     │   ├── AttributeNameError     an attribute that cannot be set (also an AttributeError)
     │   ├── UidNotFoundError       no such study or series in the index (also a LookupError)
     │   └── CommandNotFoundError   no such command (also a LookupError)
@@ -56,6 +57,7 @@ __all__ = [
     "FileFormatError",
     "IndexDatabaseError",
     "InputError",
+    "ItemNotFoundError",
     "JobCancelledError",
     "LaunchError",
     "NodeNotFoundError",
@@ -179,6 +181,10 @@ class ViewNotFoundError(InputError, LookupError):
 
 class UidNotFoundError(InputError, LookupError):
     """No study, series or instance of that UID in the index."""
+
+
+class ItemNotFoundError(InputError, IndexError):
+    """No item of that number in a sequence."""
 
 
 class AttributeNameError(InputError, AttributeError):

@@ -19,6 +19,7 @@ PUBLIC = [
     "StudyPicker",
     "ViewThumbnails",
     "Volume",
+    "VolumeSequence",
     "__version__",
     "connect",
     "errors",

@@ -5,18 +5,23 @@ Files are read on worker threads; only making the MRML nodes happens on Slicer's
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slicer_notebook.commands import context
 from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.registry import command
-from slicer_notebook.errors import PathNotFoundError, SeriesRefusedError
+from slicer_notebook.commands.series_nodes import SequenceInTheMaking, add_volume
+from slicer_notebook.errors import ArgumentError, NotDicomError, PathNotFoundError, SeriesRefusedError
 from slicer_notebook.protocol.values import NodeRef
 
 if TYPE_CHECKING:
-    from slicer_notebook.dicom import Index, Instance, SeriesPlan, VolumeData, VolumePlan
+    from slicer_notebook.dicom import Index, SequencePlan, SeriesPlan, VolumeData, VolumePlan
 
 
 @functools.lru_cache(maxsize=8)
@@ -68,33 +73,96 @@ def series(
     return [_plain(s) for s in _open_index(database).series(study_uid, **(filters or {}))]
 
 
-def _plan(series_uid: str, database: str | None) -> SeriesPlan:
+def _plan(series_uid: str, database: str | None, strict: bool = False, rectify: bool = False) -> SeriesPlan:
     from slicer_notebook.dicom import plan
 
-    return plan(_open_index(database).instances(series_uid))
+    return plan(_open_index(database).instances(series_uid), strict=strict, rectify=rectify)
 
 
 @command("dicom.plan", thread="worker", journal=False)
-def plan(host: Host, series_uid: str, database: str | None = None) -> dict[str, Any]:
-    """What the series' files will become, before a pixel is read: volumes, refusals with reasons, warnings.
+def plan(
+    host: Host, series_uid: str, strict: bool = False, rectify: bool = False, database: str | None = None
+) -> dict[str, Any]:
+    """What the series' files will become, before a pixel is read: volumes, sequences, images, refusals, warnings.
 
-    Of each volume: name, number of files, shape [k, j, i], spacing (mm along i, j, k), orientation, warnings.
+    Args:
+        strict: refuse what would have to be resampled or filled.
+        rectify: resample a tilted stack onto a grid at right angles.
+
+    Returns:
+        ``volumes``, ``sequences`` and ``images``: name, ``files``, shape [k, j, i], spacing (mm along i, j, k), affine
+        (IJK to RAS, mm), orientation, warnings and so on; of a sequence ``axis`` besides. ``refused``: ``reason``,
+        ``message``, ``files``.
+
+    Raises:
+        UidNotFoundError: no such series in the index.
     """
-    found = _plan(series_uid, database)
+    return _plan_facts(_plan(series_uid, database, strict, rectify))
+
+
+@command("dicom.plan_files", thread="worker", journal=False)
+def plan_files(host: Host, paths: list[str], strict: bool = False, rectify: bool = False) -> dict[str, Any]:
+    """As ``dicom.plan``, of files and folders that are in no index.
+
+    Raises:
+        PathNotFoundError: no such file or folder.
+        EmptyFolderError, NotDicomError: nothing usable there.
+    """
+    from slicer_notebook.dicom import Index
+    from slicer_notebook.dicom import plan as plan_series
+
+    job = context.current()
+    with tempfile.TemporaryDirectory(prefix="slicer-notebook-plan-") as folder:
+        index = Index(Path(folder) / "index.sqlite3")
+        try:
+            index.add(*paths, cancelled=job.cancelled.is_set)
+            instances = [each for found in index.series() for each in index.instances(found)]
+        finally:
+            index.close()
+        return _plan_facts(plan_series(instances, strict=strict, rectify=rectify))
+
+
+def _plan_facts(found: SeriesPlan) -> dict[str, Any]:
     return {
-        "volumes": [
-            {
-                "name": v.name,
-                "files": len(v.files),
-                "shape": list(v.shape),
-                "spacing": list(v.spacing),
-                "orientation": v.orientation,
-                "warnings": list(v.warnings),
-            }
-            for v in found.volumes
-        ],
+        "StudyInstanceUID": found.StudyInstanceUID,
+        "SeriesInstanceUID": found.SeriesInstanceUID,
+        "SeriesNumber": found.SeriesNumber,
+        "SeriesDescription": found.SeriesDescription,
+        "Modality": found.Modality,
+        "volumes": [_volume_facts(each) for each in found.volumes],
+        "sequences": [_sequence_facts(each) for each in found.sequences],
+        "images": [_volume_facts(each) for each in found.images],
         "refused": [{"reason": str(r.reason), "message": r.message, "files": len(r.files)} for r in found.refused],
         "warnings": list(found.warnings),
+    }
+
+
+def _volume_facts(volume: VolumePlan) -> dict[str, Any]:
+    return {
+        "name": volume.name,
+        "files": len(set(volume.files)),
+        "shape": list(volume.shape),
+        "spacing": list(volume.spacing),
+        "orientation": volume.orientation,
+        "affine": volume.affine,
+        "samples": volume.samples,
+        "image": volume.image,
+        "calibrated": volume.calibrated,
+        "tilt": volume.tilt,
+        "resampled": volume.resampling.why if volume.resampling else None,
+        "quantities": [{"name": q.name, "units": q.units, "explanation": q.explanation} for q in volume.quantities],
+        "warnings": list(volume.warnings),
+    }
+
+
+def _sequence_facts(sequence: SequencePlan) -> dict[str, Any]:
+    """The facts of its first volume, which are those of all, and the axis."""
+    return {
+        **_volume_facts(sequence.volumes[0]),
+        "name": sequence.name,
+        "files": len({path for volume in sequence.volumes for path in volume.files}),
+        "axis": _plain(sequence.axis),
+        "warnings": list(sequence.warnings),
     }
 
 
@@ -106,19 +174,51 @@ def thumbnail(host: Host, series_uid: str, size: int = 128, database: str | None
     return dicom.thumbnail(_plan(series_uid, database), size)
 
 
-@command("dicom.load", thread="worker")
-def load(host: Host, series_uid: str, show: bool = True, database: str | None = None) -> dict[str, Any]:
-    """Load a series; a volume node for each volume in it, with its DICOM UIDs, units and window/level.
+def header_bytes(index: Index, uid: str) -> bytes:
+    """The file of an instance up to its pixels, written anew, as it was: elements that nobody asks for stay raw."""
+    import pydicom
+    from pydicom.errors import InvalidDicomError
 
-    Returns ``volumes`` (node references) and ``warnings`` (what is not as one would think, in words).
+    from slicer_notebook.dicom.archives import open_binary
+
+    rows = index._database.rows("SELECT path FROM files WHERE sop_uid = ? ORDER BY path LIMIT 1", [uid])
+    path = rows[0][0] if rows else index.instances(uid)[0].path
+    with open_binary(path) as file:
+        try:
+            dataset = pydicom.dcmread(file, stop_before_pixels=True)
+        except InvalidDicomError:
+            # Files without a preamble are in the index as well; whether it is one, the UID tells.
+            file.seek(0)
+            dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True)
+    if uid not in (dataset.get("SOPInstanceUID"), dataset.get("SeriesInstanceUID")):
+        raise NotDicomError(
+            f"{path!r} has changed since it was indexed.",
+            expected=f"the instance {uid}",
+            got=str(dataset.get("SOPInstanceUID", "no SOP Instance UID")),
+            hint="index its folder again: slicer.dicom.index(folder)",
+        )
+    buffer = io.BytesIO()
+    pydicom.dcmwrite(buffer, dataset, enforce_file_format=False)
+    return buffer.getvalue()
+
+
+@command("dicom.header", thread="worker", journal=False)
+def header(host: Host, uid: str, database: str | None = None) -> bytes:
+    """The header of an instance, or of the first one of a series, as a DICOM file without pixel data (PS3.10).
 
     Raises:
-        UidNotFoundError: no such series in the index.
-        SeriesRefusedError: the series would not become a correct volume; ``reason`` says why.
+        UidNotFoundError: neither a SOP nor a Series Instance UID of the index.
+        PathNotFoundError: its file is gone.
+        NotDicomError: its file is no DICOM any more.
     """
-    job = context.current()
+    with _files_may_be_gone():
+        return header_bytes(_open_index(database), uid)
+
+
+@contextlib.contextmanager
+def _files_may_be_gone() -> Iterator[None]:
     try:
-        return _load(host, job, _plan(series_uid, database), series_uid, show)
+        yield
     except FileNotFoundError as exc:
         if isinstance(exc, PathNotFoundError):
             raise
@@ -129,106 +229,124 @@ def load(host: Host, series_uid: str, show: bool = True, database: str | None = 
         ) from exc
 
 
-def _load(host: Host, job: context.JobContext, planned: SeriesPlan, series_uid: str, show: bool) -> dict[str, Any]:
-    from slicer_notebook.dicom import read
+@command("dicom.load", thread="worker")
+def load(
+    host: Host,
+    series_uid: str,
+    show: bool = True,
+    strict: bool = False,
+    rectify: bool = False,
+    quantity: str | None = None,
+    database: str | None = None,
+) -> dict[str, Any]:
+    """Load a series: a node for each volume, sequence and image in it, with DICOM UIDs, units and window/level.
 
-    if not planned.volumes:
-        first = planned.refused[0] if planned.refused else None
-        raise SeriesRefusedError(
-            first.message if first else "The series holds nothing that becomes a volume.",
-            expected="a series that becomes a correct volume",
-            got=f"series {series_uid}",
-            details={"reason": str(first.reason) if first else "empty", "series": series_uid},
-        )
-    total = sum(len(v.files) for v in planned.volumes)
-    read_already = 0
-    data: list[VolumeData] = []
-    for volume in planned.volumes:
-        start = read_already
+    Args:
+        show: show the first of them in the slice views.
+        strict: refuse what would have to be resampled or filled.
+        rectify: resample a tilted stack onto a grid at right angles.
+        quantity: turn the values into what the plan offers: "SUVbw", a real world value...
 
-        def report(done: int, _of: int, text: str, start: int = start) -> None:
-            job.progress((start + done) / total, text, [start + done, total])
+    Returns:
+        ``volumes``, ``sequences``, ``images``: node references, in the plan's order; ``warnings``: what is not as one
+        would think, in words.
 
-        data.append(read(volume, progress=report, cancelled=job.cancelled.is_set))
-        read_already += len(volume.files)
-    job.check()
-    # From here on nothing can be cancelled: a series is in the scene wholly or not at all.
-    refs: list[NodeRef] = job.on_main(lambda: _into_scene(host, list(zip(planned.volumes, data, strict=True)), show))
-    warnings = list(planned.warnings) + [text for each in data for text in each.warnings]
-    warnings += [f"{len(r.files)} file(s) were not loaded: {r.message} ({r.reason})" for r in planned.refused]
-    return {"volumes": refs, "warnings": list(dict.fromkeys(warnings))}
-
-
-def _into_scene(host: Host, volumes: list[tuple[VolumePlan, VolumeData]], show: bool) -> list[NodeRef]:
-    nodes: list[Any] = []
-    try:
-        for planned, data in volumes:
-            nodes.append(_add(host, planned, data))
-    except BaseException:
-        for node in nodes:
-            host.slicer.mrmlScene.RemoveNode(node)
-        raise
-    if show and nodes:
-        host.show_volume(nodes[0])
-    return [host.ref(n) for n in nodes]
+    Raises:
+        UidNotFoundError: no such series in the index.
+        SeriesRefusedError: the series would not become a correct volume; ``reason`` says why.
+        ArgumentError: a quantity that a volume of the series does not offer.
+    """
+    with _files_may_be_gone():
+        planned = _plan(series_uid, database, strict, rectify)
+        _check_loadable(planned, series_uid)
+        if quantity is not None:
+            check_quantity(planned, quantity)
+        return _load(host, context.current(), planned, show, quantity)
 
 
-def _add(host: Host, planned: VolumePlan, data: VolumeData) -> Any:
-    slicer = host.slicer
-    node = host.add_volume(data.array, data.affine, data.name)
-    try:
-        _describe(host, node, planned, data)
-    except BaseException:
-        slicer.mrmlScene.RemoveNode(node)
-        raise
-    return node
-
-
-def _describe(host: Host, node: Any, planned: VolumePlan, data: VolumeData) -> None:
-    """What the DICOM header says beyond voxels and place."""
-    slicer = host.slicer
-    # Slicer's own attribute: the SOP Instance UIDs, separated by blanks, in slice order.
-    node.SetAttribute("DICOM.instanceUIDs", " ".join(data.sop_instance_uids))
-    node.SetAttribute("DICOM.Modality", data.modality or None)
-    for keyword, uid in data.uids.items():
-        node.SetAttribute(f"DICOM.{keyword}", uid or None)
-    if data.warnings:
-        node.SetAttribute("slicer_notebook.warnings", "\n".join(data.warnings))
-    if data.units and hasattr(node, "SetVoxelValueUnits"):
-        node.SetVoxelValueUnits(_units(slicer, data.units))
-    display = node.GetDisplayNode()
-    if display is not None and hasattr(display, "SetWindowLevel"):
-        if data.window_level is not None:
-            display.SetAutoWindowLevel(0)
-            display.SetWindowLevel(*data.window_level)
-        if data.inverted:
-            display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeInvertedGrey")
-    first = planned.instances[0]
-    host.place_series(
-        node,
-        patient_id=first.PatientID or first.PatientName or first.StudyInstanceUID,
-        study_uid=first.StudyInstanceUID,
-        series_uid=first.SeriesInstanceUID,
-        patient=_facts(first, "PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
-        study=_facts(first, "StudyDescription", "StudyDate", "StudyTime", "StudyID", "AccessionNumber"),
-        series=_facts(first, "Modality", "SeriesNumber", "SeriesDescription"),
+def _check_loadable(planned: SeriesPlan, series_uid: str) -> None:
+    if planned.volumes or planned.sequences or planned.images:
+        return
+    first = planned.refused[0] if planned.refused else None
+    raise SeriesRefusedError(
+        first.message if first else "The series holds nothing that becomes a volume.",
+        expected="a series that becomes a correct volume",
+        got=f"series {series_uid}",
+        details={"reason": str(first.reason) if first else "empty", "series": series_uid},
     )
 
 
-#: UCUM codes of DICOM's unit words (PS3.16 CID 82, 84): code value, meaning.
-_UCUM = {"HU": ("[hnsf'U]", "Hounsfield unit"), "BQML": ("Bq/ml", "Becquerels/milliliter")}
+def check_quantity(planned: SeriesPlan, quantity: str) -> None:
+    """Whether all of a series' volumes offer a quantity: half of a series in other units would be taken for the rest.
+
+    Raises:
+        ArgumentError: one does not; the message names what is offered.
+    """
+    volumes = [*planned.volumes, *(each for found in planned.sequences for each in found.volumes), *planned.images]
+    lacking = [volume for volume in volumes if quantity not in {offered.name for offered in volume.quantities}]
+    if not lacking:
+        return
+    offered = list(dict.fromkeys(each.name for volume in volumes for each in volume.quantities))
+    everywhere = [name for name in offered if all(name in {q.name for q in v.quantities} for v in volumes)]
+    raise ArgumentError(
+        f"{lacking[0].name!r} does not offer the quantity {quantity!r}.",
+        expected=("one of " + ", ".join(everywhere) if everywhere else "none: its header does not say enough")
+        + ", or None for the values as they are",
+        got=quantity,
+        details={"quantities": everywhere, "volume": lacking[0].name},
+    )
 
 
-def _units(slicer: Any, units: str) -> Any:
-    code, meaning = _UCUM.get(units, (units, units))
-    entry = slicer.vtkCodedEntry()
-    entry.SetValueSchemeMeaning(code, "UCUM", meaning)
-    return entry
+def _load(host: Host, job: context.JobContext, planned: SeriesPlan, show: bool, quantity: str | None) -> dict[str, Any]:
+    from slicer_notebook.dicom import read, read_sequence
+
+    total = sum(len(v.instances) for v in [*planned.volumes, *planned.images])
+    total += sum(len(v.instances) for s in planned.sequences for v in s.volumes)
+    before = 0
+
+    def report(done: int, _of: int, text: str) -> None:
+        job.progress((before + done) / total, text, [before + done, total])
+
+    cancelled = job.cancelled.is_set
+    volumes: list[tuple[VolumePlan, VolumeData]] = []
+    sequences: list[SequenceInTheMaking] = []
+    warnings = list(planned.warnings)
+    for sequence in planned.sequences:
+        found = read_sequence(sequence, report, cancelled, quantity=quantity)
+        warnings += found.warnings
+        making = SequenceInTheMaking(host, sequence.volumes, found)
+        for step in making.steps():
+            job.check()
+            job.on_main(step)
+        sequences.append(making)
+        before += sum(len(volume.instances) for volume in sequence.volumes)
+    for volume in [*planned.volumes, *planned.images]:
+        data = read(volume, report, cancelled, quantity=quantity)
+        warnings += data.warnings
+        volumes.append((volume, data))
+        before += len(volume.instances)
+    job.check()
+    # From here on nothing can be cancelled: a series is in the scene wholly or not at all.
+    refs: dict[str, Any] = job.on_main(lambda: _into_scene(host, volumes, sequences, show))
+    warnings += [f"{len(r.files)} file(s) were not loaded: {r.message} ({r.reason})" for r in planned.refused]
+    return {**refs, "warnings": list(dict.fromkeys(warnings))}
 
 
-def _facts(first: Instance, *keywords: str) -> dict[str, str]:
-    values = ((keyword, getattr(first, keyword)) for keyword in keywords)
-    return {keyword: str(value) for keyword, value in values if value is not None}
+def _into_scene(
+    host: Host, volumes: list[tuple[VolumePlan, VolumeData]], sequences: list[SequenceInTheMaking], show: bool
+) -> dict[str, list[NodeRef]]:
+    with host.all_or_nothing():
+        nodes = [(planned, add_volume(host, planned, data)) for planned, data in volumes]
+        made = [sequence.finish() for sequence in sequences]
+        plain = [node for planned, node in nodes if not planned.image]
+        images = [node for planned, node in nodes if planned.image]
+        if show:
+            host.show_volume([*plain, *(proxy for _, proxy in made), *images][0])
+    return {
+        "volumes": [host.ref(node) for node in plain],
+        "sequences": [host.ref(sequence) for sequence, _ in made],
+        "images": [host.ref(node) for node in images],
+    }
 
 
 def _plain(record: Any) -> dict[str, Any]:

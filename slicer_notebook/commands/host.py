@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol
 
 from slicer_notebook.protocol.values import Array, NodeRef
@@ -55,6 +57,28 @@ class View(Protocol):
 
     @orientation.setter
     def orientation(self, value: str) -> None: ...
+
+
+class SequenceBuilder(Protocol):
+    """A sequence of volumes in the making, outside of the scene. All of it on the main thread."""
+
+    template: Any
+    """A volume node without voxels: what all items have in common."""
+    node: Any
+    """The ``vtkMRMLSequenceNode``."""
+
+    @property
+    def left(self) -> int:
+        """Items that are still to be made."""
+        ...
+
+    def append(self, name: str, affine: Any, attributes: dict[str, str]) -> None:
+        """Make the next item; ``affine`` is 4x4, IJK to RAS, mm. Raises ArrayError."""
+        ...
+
+    def finish(self) -> tuple[Any, Any, Any]:
+        """(sequence, browser, proxy volume), in the scene; the proxy shows the first item."""
+        ...
 
 
 class Host(Protocol):
@@ -130,6 +154,55 @@ class Host(Protocol):
         """A new volume node that adopts the array's memory. Raises ArrayError."""
         ...
 
+    def all_or_nothing(self) -> AbstractContextManager[None]:
+        """A block that fails leaves no node and no subject hierarchy item behind that it made."""
+        ...
+
+    def new_sequence(
+        self,
+        name: str,
+        *,
+        index_name: str,
+        index_unit: str,
+        indices: list[float] | list[str],
+        block: Array,
+    ) -> SequenceBuilder:
+        """Begin a sequence of volumes that share the memory ``block``, [t, k, j, i] or [t, k, j, i, component].
+
+        Args:
+            index_name, index_unit: what changes from item to item ("time", "s").
+            indices: of each item, all different: rising numbers, or text.
+
+        Raises:
+            ArrayError: an array that volumes cannot have.
+            ArgumentError: numbers that do not rise.
+        """
+        ...
+
+    def sequence_item(self, node: Any, number: int) -> Any:
+        """The volume node of an item, in the sequence's own scene. Raises ItemNotFoundError, ArgumentError."""
+        ...
+
+    def sequence_voxels(self, node: Any) -> Array | list[Array]:
+        """The block of memory that all items share, or a view of each item's voxels. Raises ArrayError."""
+        ...
+
+    def sequence_browser(self, node: Any) -> Any:
+        """The first browser of a sequence; made when there is none."""
+        ...
+
+    def sequence_proxy(self, node: Any) -> Any:
+        """The node of the scene that stands for the item that is shown. Raises ArgumentError when empty."""
+        ...
+
+    def select_item(self, node: Any, number: int) -> None:
+        """Show an item in the proxy. Raises ItemNotFoundError."""
+        ...
+
+    def remove_sequence(self, node: Any) -> None:
+        """Remove a sequence, its proxies, and its browsers that browse nothing else."""
+        ...
+
     def matrix(self, values: Any) -> Any:
         """A vtkMatrix4x4 of a 4x4 affine matrix. Raises ArrayError."""
         ...
@@ -144,8 +217,13 @@ class Host(Protocol):
         patient: dict[str, str],
         study: dict[str, str],
         series: dict[str, str],
+        beside: Iterable[Any] = (),
     ) -> None:
-        """Put a node below its patient and study in the subject hierarchy; attributes by DICOM keyword."""
+        """Put a node below its patient and study in the subject hierarchy; attributes by DICOM keyword.
+
+        Args:
+            beside: nodes that belong to it (a sequence's browser and proxy) and go below the same study.
+        """
         ...
 
     def drain_vtk(self) -> list[tuple[str, str]]:

@@ -58,11 +58,13 @@ def add(
 
 @command("volume.info", journal=False)
 def info(host: Host, node: NodeLike) -> dict[str, Any]:
-    """Shape [k, j, i], dtype, spacing and origin (mm), value range, window and level, units."""
+    """Shape [k, j, i], dtype, spacing and origin (mm), value range, window and level, units and quantity, marks.
+
+    ``image``: a picture without a place in the patient; ``calibrated``: the size of its pixels is known.
+    """
     found = host.node(node, VOLUME)
     voxels = host.voxels(found)
     display = found.GetDisplayNode()
-    unit = found.GetVoxelValueUnits() if hasattr(found, "GetVoxelValueUnits") else None
     low, high = _range(found.GetImageData().GetPointData().GetScalars(), voxels.dtype.kind == "f")
     return {
         "shape": voxels.shape,
@@ -73,8 +75,17 @@ def info(host: Host, node: NodeLike) -> dict[str, Any]:
         "window_level": (display.GetWindow(), display.GetLevel())
         if display and hasattr(display, "GetWindow")
         else None,
-        "units": (unit.GetCodeMeaning() or unit.GetCodeValue() or "") if unit is not None else "",
+        "units": coded_meaning(found, "GetVoxelValueUnits"),
+        "quantity": coded_meaning(found, "GetVoxelValueQuantity"),
+        "image": found.GetAttribute("slicer_notebook.image") == "1",
+        "calibrated": found.GetAttribute("slicer_notebook.calibrated") != "0",
     }
+
+
+def coded_meaning(node: Any, getter: str) -> str:
+    """What a coded entry of a node means, in words; "" without one."""
+    entry = getattr(node, getter)() if hasattr(node, getter) else None
+    return (entry.GetCodeMeaning() or entry.GetCodeValue() or "") if entry is not None else ""
 
 
 def _range(scalars: Any, is_float: bool) -> tuple[float, float]:

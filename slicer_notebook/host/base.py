@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from slicer_notebook.errors import AmbiguousNameError, ArgumentError, ArrayError, NodeNotFoundError
-from slicer_notebook.host import arrays
+from slicer_notebook.host import arrays, sequences
 from slicer_notebook.protocol.values import Array, NodeRef
 
 __all__ = ["MrmlHost"]
@@ -166,13 +168,75 @@ class MrmlHost:
         node = scene.AddNewNodeByClass(class_name, scene.GenerateUniqueName(name))
         node.SetIJKToRASMatrix(matrix)
         node.SetAndObserveImageData(arrays.new_image(prepared))
+        if prepared.ndim == 4:
+            sequences.mark_as_colour(node, prepared)
         node.CreateDefaultDisplayNodes()
         return node
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """A block that fails leaves no node and no subject hierarchy item behind that it made."""
+        scene = self.slicer.mrmlScene
+        nodes = {node.GetID() for node in self.nodes()}
+        items = set(_hierarchy_items(scene.GetSubjectHierarchyNode()))
+        try:
+            yield
+        except BaseException:
+            # Newest first: what refers to a node goes before it.
+            for node in reversed(self.nodes()):
+                if node.GetID() not in nodes and node.GetScene() is not None:
+                    scene.RemoveNode(node)
+            hierarchy = scene.GetSubjectHierarchyNode()
+            for item in reversed(_hierarchy_items(hierarchy)):
+                if item not in items:
+                    hierarchy.RemoveItem(item, False, False)
+            raise
+
+    # -- sequences -----------------------------------------------------------------------------------------------
+
+    def new_sequence(self, name: str, **what: Any) -> sequences.SequenceBuilder:
+        """`slicer_notebook.host.sequences.SequenceBuilder`: a sequence in the making, outside of the scene."""
+        return sequences.SequenceBuilder(self.slicer, name, **what)
+
+    def sequence_item(self, node: Any, number: int) -> Any:
+        """The volume node of an item. Raises `ItemNotFoundError`, `ArgumentError`."""
+        return sequences.item(node, number)
+
+    def sequence_voxels(self, node: Any) -> Array | list[Array]:
+        """`slicer_notebook.host.sequences.joined`: one block, or a view of each item. Raises `ArrayError`."""
+        return sequences.joined(node)
+
+    def sequence_browser(self, node: Any) -> Any:
+        """The sequence's browser; made when there is none."""
+        return sequences.browser_of(self.slicer, node)
+
+    def sequence_proxy(self, node: Any) -> Any:
+        """The node that stands for the item that is shown. Raises `ArgumentError` for an empty sequence."""
+        return sequences.proxy_of(self.slicer, node)
+
+    def select_item(self, node: Any, number: int) -> None:
+        """Show an item in the proxy. Raises `ItemNotFoundError`."""
+        sequences.select(self.slicer, node, number)
+
+    def remove_sequence(self, node: Any) -> None:
+        """Remove a sequence with its browser and proxy."""
+        sequences.remove(self.slicer, node)
 
 
 def _items(collection: Any) -> list[Any]:
     collection.UnRegister(None)
     return [collection.GetItemAsObject(i) for i in range(collection.GetNumberOfItems())]
+
+
+def _hierarchy_items(hierarchy: Any) -> list[int]:
+    """Ids of all items, parents first."""
+    if hierarchy is None:
+        return []
+    from vtkmodules.vtkCommonCore import vtkIdList
+
+    found = vtkIdList()
+    hierarchy.GetItemChildren(hierarchy.GetSceneItemID(), found, True)
+    return [found.GetId(index) for index in range(found.GetNumberOfIds())]
 
 
 def _new_matrix() -> Any:

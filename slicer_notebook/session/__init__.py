@@ -14,7 +14,9 @@ from slicer_notebook.session.inprocess import InProcessLink, agent_here
 from slicer_notebook.session.job import Job
 from slicer_notebook.session.kernel_link import KernelLink
 from slicer_notebook.session.launcher import Launched
+from slicer_notebook.session.plans import Plan
 from slicer_notebook.session.records import SessionRecord
+from slicer_notebook.session.sequences import VolumeSequence
 from slicer_notebook.session.session import Session, Subscription
 from slicer_notebook.session.studies import SeriesList, Studies
 from slicer_notebook.session.views import View
@@ -28,6 +30,7 @@ __all__ = [
     "Model",
     "Node",
     "Pictures",
+    "Plan",
     "RemoteFunction",
     "Segmentation",
     "SeriesList",
@@ -39,6 +42,7 @@ __all__ = [
     "Transform",
     "View",
     "Volume",
+    "VolumeSequence",
     "connect",
     "launch",
     "sessions",

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import io
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from slicer_notebook.dicom.records import IndexSummary, Series, Study
 from slicer_notebook.errors import ArgumentError
-from slicer_notebook.session.handles import Volume
+from slicer_notebook.session.handles import Node, Volume
+from slicer_notebook.session.plans import Plan
+from slicer_notebook.session.sequences import VolumeSequence
 from slicer_notebook.session.studies import SeriesList, Studies
 
 if TYPE_CHECKING:
+    from pydicom import Dataset
+
     from slicer_notebook.session.job import Job
     from slicer_notebook.session.session import Session
 
 __all__ = ["Dicom", "DicomWarning"]
+
+#: A UID (PS3.5 9.1), as against a path.
+_UID: Final = re.compile(r"[0-9.]{1,64}")
 
 
 class DicomWarning(UserWarning):
@@ -80,39 +89,113 @@ class Dicom:
         raw = self._session.call("dicom.series", study_uid=uid, filters=filters, database=self.database)
         return SeriesList(msgspec.convert(r, Series) for r in raw)
 
-    def plan(self, series: str | Series) -> dict[str, Any]:
-        """What a series will become, before a pixel is read: ``volumes``, ``refused`` with reasons, ``warnings``."""
-        found: dict[str, Any] = self._session.call("dicom.plan", series_uid=_uid(series), database=self.database)
-        return found
+    def plan(self, series: str | Path | Series, strict: bool = False, rectify: bool = False) -> Plan:
+        """What a series will become, before a pixel is read: volumes, sequences, images, or refusals with reasons.
+
+        Args:
+            series: a record, a Series Instance UID, or a file or folder where Slicer runs, indexed or not.
+            strict: refuse what would have to be resampled or filled.
+            rectify: resample a tilted stack onto a grid at right angles.
+
+        Raises:
+            UidNotFoundError: no such series in the index.
+            PathNotFoundError, EmptyFolderError, NotDicomError: nothing usable at that path.
+        """
+        if isinstance(series, Path) or (isinstance(series, str) and not _UID.fullmatch(series)):
+            job = self._session.submit(
+                "dicom.plan_files", paths=[self._session.path(series)], strict=strict, rectify=rectify
+            )
+        else:
+            job = self._session.submit(
+                "dicom.plan", series_uid=_uid(series), strict=strict, rectify=rectify, database=self.database
+            )
+        return msgspec.convert(self._session.wait(job), Plan)
 
     def thumbnail(self, series: str | Series, size: int = 128) -> bytes:
         """PNG of the series' middle slice, windowed, at most ``size`` pixels wide and high."""
         found: bytes = self._session.call("dicom.thumbnail", series_uid=_uid(series), size=size, database=self.database)
         return found
 
-    def load_job(self, series: str | Series, show: bool = True) -> Job[list[Volume]]:
-        """As `load`, without waiting."""
+    def header(self, uid: str | Series) -> Dataset:
+        """The header of an instance, or of the first one of a series, without pixel data.
+
+        Args:
+            uid: a SOP or Series Instance UID of the index, or a `Series`.
+
+        Raises:
+            UidNotFoundError: no such instance or series in the index.
+            PathNotFoundError, NotDicomError: its file is gone, or another than when it was indexed.
+        """
+        import pydicom
+
+        raw: bytes = self._session.call("dicom.header", uid=_uid(uid), database=self.database)
+        return pydicom.dcmread(io.BytesIO(raw), force=True)
+
+    def _header_of(self, node: Node, uid: str) -> Dataset:
+        """Header of a loaded node's first instance. Raises `ArgumentError` for a node that is not from DICOM."""
+        if not uid:
+            raise ArgumentError(
+                f"{node._ref.name!r} did not come from DICOM.",
+                expected="a node that slicer.dicom.load made",
+                got="one without DICOM.instanceUIDs",
+            )
+        return self.header(uid)
+
+    def load_job(
+        self,
+        series: str | Series,
+        show: bool = True,
+        *,
+        strict: bool = False,
+        rectify: bool = False,
+        quantity: str | None = None,
+    ) -> Job[list[Volume | VolumeSequence]]:
+        """As `load` of one series, without waiting."""
         return self._session.submit(
-            "dicom.load", series_uid=_uid(series), show=show, database=self.database, convert=_loaded
+            "dicom.load",
+            series_uid=_uid(series),
+            show=show,
+            strict=strict,
+            rectify=rectify,
+            quantity=quantity,
+            database=self.database,
+            convert=_loaded,
         )
 
-    def load(self, series: str | Series | Sequence[str | Series], show: bool = True) -> list[Volume]:
-        """Load one series or several; a `Volume` for each volume in them.
+    def load(
+        self,
+        series: str | Series | Sequence[str | Series],
+        show: bool = True,
+        *,
+        strict: bool = False,
+        rectify: bool = False,
+        quantity: str | None = None,
+    ) -> list[Volume | VolumeSequence]:
+        """Load one series or several: volumes, sequences and images, in the plan's order.
 
-        What is not as one would think (gaps, tilt, files left out) comes as `DicomWarning`.
+        A `Volume` for each volume and image, a `VolumeSequence` for volumes over time, echoes, b-values... What is not
+        as one would think (gaps, tilt, files left out) comes as `DicomWarning`.
+
+        Args:
+            show: show the first of them in the slice views.
+            strict: refuse what would have to be resampled or filled, instead of warning.
+            rectify: resample a tilted stack onto a grid at right angles, instead of keeping the shear in the affine.
+            quantity: turn the values into what the plan offers: "SUVbw", a real world value; never done unasked.
 
         Raises:
             UidNotFoundError: no such series in the index.
             SeriesRefusedError: the series would not become a correct volume; ``error.reason`` names why.
+            ArgumentError: a quantity that a volume of the series does not offer; the message names those offered.
         """
         if not isinstance(series, (str, Series, Sequence)):
             _uid(series)  # refuses it by name
         several = [series] if isinstance(series, (str, Series)) else list(series)
-        volumes: list[Volume] = []
+        loaded: list[Volume | VolumeSequence] = []
         for each in several:
-            loaded = self._session.wait(self.load_job(each, show))
-            volumes += loaded
-        return volumes
+            job = self.load_job(each, show, strict=strict, rectify=rectify, quantity=quantity)
+            found: list[Volume | VolumeSequence] = self._session.wait(job)
+            loaded += found
+        return loaded
 
 
 def _uid(series: str | Series) -> str:
@@ -125,8 +208,12 @@ def _uid(series: str | Series) -> str:
     )
 
 
-def _loaded(raw: dict[str, Any]) -> list[Volume]:
+def _loaded(raw: dict[str, Any]) -> list[Volume | VolumeSequence]:
     for text in raw["warnings"]:
         warnings.warn(text, DicomWarning, stacklevel=4)
-    volumes: list[Volume] = raw["volumes"]
-    return volumes
+    return handles_of(raw)
+
+
+def handles_of(raw: dict[str, Any]) -> list[Volume | VolumeSequence]:
+    """What ``dicom.load`` made, in the plan's order."""
+    return [*raw["volumes"], *raw["sequences"], *raw["images"]]

@@ -14,6 +14,7 @@ from slicer_notebook.session.attributes import OwnAttributesOnly
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from pydicom import Dataset
 
     from slicer_notebook.session.images import Image, Pictures
     from slicer_notebook.session.session import Session
@@ -179,6 +180,33 @@ class Volume(Node):
     def units(self) -> str:
         """What the values are, such as "Hounsfield unit"; "" when not known."""
         return str(self._info("units"))
+
+    @property
+    def quantity(self) -> str:
+        """What the values measure, such as "Attenuation Coefficient" or "SUVbw"; "" when not known."""
+        return str(self._info("quantity"))
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the size of a pixel is known: False for an image whose header tells none, where 1 mm stands in."""
+        return bool(self._info("calibrated"))
+
+    @property
+    def is_image(self) -> bool:
+        """Whether this is a picture without a place in the patient (a radiograph, a secondary capture)."""
+        return bool(self._info("image"))
+
+    @property
+    def dicom(self) -> Dataset:
+        """Header of the first instance, without pixel data: a pydicom Dataset, read from the index's file.
+
+        Raises:
+            ArgumentError: the volume did not come from DICOM.
+            UidNotFoundError: its instance is not in the present index (``slicer.dicom.database``).
+            PathNotFoundError, NotDicomError: its file is gone, or another than when it was indexed.
+        """
+        uids = self.attributes.get("DICOM.instanceUIDs", "").split()
+        return self._session.dicom._header_of(self, uids[0] if uids else "")
 
     @property
     def window_level(self) -> tuple[float, float]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from slicer_notebook.errors import JobCancelledError
-from slicer_notebook.session import Job, Volume
+from slicer_notebook.session import Job, Volume, VolumeSequence
+from slicer_notebook.session.dicom import handles_of
 
 __all__ = ["Loading", "LoadingState"]
 
@@ -27,7 +28,7 @@ class LoadingState:
         progress: of this series, 0 to 1; below 0 while unknown.
         text: what it is at, in words.
         cancelling: a cancel was asked for.
-        volumes: what was loaded.
+        volumes: what was loaded: volumes, sequences, images.
         errors: by series: what went wrong.
         warnings: what is not as one would think, in words.
         done: nothing more will come.
@@ -40,7 +41,7 @@ class LoadingState:
     progress: float = -1.0
     text: str = ""
     cancelling: bool = False
-    volumes: list[Volume] = field(default_factory=list)
+    volumes: list[Volume | VolumeSequence] = field(default_factory=list)
     errors: dict[str, BaseException] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     done: bool = False
@@ -122,7 +123,7 @@ class Loading:
         with self._lock:
             if error is None:
                 found = job.result(0)
-                self.state.volumes += found["volumes"]
+                self.state.volumes += handles_of(found)
                 self.state.warnings += found["warnings"]
             elif isinstance(error, JobCancelledError):
                 self.state.cancelling = True

@@ -66,11 +66,11 @@ def series_row(series: Series) -> dict[str, Any]:
 
 
 def plan_facts(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """What the browser shows of a series' plan: the volumes in words, warnings, refusals."""
-    volumes = [_volume_facts(volume) for volume in plan["volumes"]]
-    warnings = [*plan["warnings"], *(text for volume in plan["volumes"] for text in volume["warnings"])]
+    """What the browser shows of a series' plan: volumes, sequences and images in words, warnings, refusals."""
+    found = [*plan["volumes"], *plan.get("sequences", []), *plan.get("images", [])]
+    warnings = [*plan["warnings"], *(text for each in found for text in each["warnings"])]
     return {
-        "volumes": volumes,
+        "volumes": [_volume_facts(each) for each in found],
         "warnings": list(dict.fromkeys(warnings)),
         "refused": [
             {"message": refusal["message"], "reason": refusal["reason"], "files": refusal["files"]}
@@ -83,10 +83,14 @@ def _volume_facts(volume: Mapping[str, Any]) -> dict[str, str]:
     facts = {"name": volume["name"], "size": f"{volume['files']} slices", "spacing": "", "orientation": ""}
     if volume.get("shape"):
         slices, rows, columns = volume["shape"]
-        facts["size"] = f"{columns} \u00d7 {rows} \u00d7 {slices}"
-    if volume.get("spacing"):
+        facts["size"] = f"{columns} \u00d7 {rows}" + ("" if volume.get("image") else f" \u00d7 {slices}")
+    if volume.get("axis"):
+        facts["size"] = f"{len(volume['axis']['values'])} over {volume['axis']['name']}, {facts['size']}"
+    if volume.get("calibrated") is False:
+        facts["spacing"] = "of unknown size"
+    elif volume.get("spacing"):
         facts["spacing"] = " \u00d7 ".join(f"{step:.3g}" for step in volume["spacing"]) + " mm"
-    facts["orientation"] = volume.get("orientation") or ""
+    facts["orientation"] = "image" if volume.get("image") else volume.get("orientation") or ""
     return facts
 
 

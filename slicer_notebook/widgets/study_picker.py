@@ -11,7 +11,7 @@ import traitlets as t
 
 from slicer_notebook.dicom.records import Series, Study
 from slicer_notebook.errors import SessionError, UidNotFoundError
-from slicer_notebook.session import Job, Session, Studies, Volume
+from slicer_notebook.session import Job, Session, Studies, Volume, VolumeSequence
 from slicer_notebook.widgets import assets, rows
 from slicer_notebook.widgets.base import SessionWidget, error_in_words, static_note
 from slicer_notebook.widgets.details import Details
@@ -38,7 +38,7 @@ class StudyPicker(SessionWidget):
         thumbnail_size: pixels of a series' picture, at most.
 
     Attributes:
-        value: what was loaded last, a list of `Volume`. Observable.
+        value: what was loaded last, a list of `Volume` and `VolumeSequence`. Observable.
         selected: UIDs of the chosen series. Observable, settable.
         studies: records of the index, by patient. Observable.
 
@@ -48,7 +48,7 @@ class StudyPicker(SessionWidget):
     _esm = assets.esm("study_picker")
     _css = assets.css("study_picker")
 
-    value: t.List[Volume] = t.List()
+    value: t.List[Volume | VolumeSequence] = t.List()
     selected = t.List(t.Unicode())
     studies: t.List[Study] = t.List()
 
@@ -152,7 +152,7 @@ class StudyPicker(SessionWidget):
 
     # -- loading -------------------------------------------------------------------------------------------------
 
-    def load(self, series: Sequence[str | Series] | None = None) -> list[Volume]:
+    def load(self, series: Sequence[str | Series] | None = None) -> list[Volume | VolumeSequence]:
         """Load the chosen series, or those given, and wait; `value` is the result. (The button does not wait.)
 
         Raises:

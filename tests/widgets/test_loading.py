@@ -20,7 +20,7 @@ def loading(asked: Asked, *series: str) -> tuple[Loading, list[LoadingState]]:
 
 
 def loaded(*volumes: str, warnings: tuple[str, ...] = ()) -> dict[str, Any]:
-    return {"volumes": list(volumes), "warnings": list(warnings)}
+    return {"volumes": list(volumes), "sequences": [], "images": [], "warnings": list(warnings)}
 
 
 def test_one_is_asked_for_when_the_former_has_ended() -> None:

@@ -205,6 +205,7 @@ class SubjectHierarchyItems:
         patient: dict[str, str] | None = None,
         study: dict[str, str] | None = None,
         series: dict[str, str] | None = None,
+        beside: Iterable[Any] = (),
     ) -> int:
         """Put ``node`` below its patient and study, as Slicer's DICOM plugins do.
 
@@ -214,6 +215,7 @@ class SubjectHierarchyItems:
             study_uid, series_uid: Study and Series Instance UID.
             patient, study, series: attributes by DICOM keyword ("PatientName", "StudyDate", "Modality"...), stored as
                 ``DICOM.<keyword>``; PatientName and StudyDescription/StudyDate also name the items.
+            beside: nodes that belong to it (a sequence's browser and proxy), put below the same study.
 
         Returns:
             The item's id.
@@ -227,6 +229,11 @@ class SubjectHierarchyItems:
         logic.InsertDicomSeriesInHierarchy(hierarchy, patient_id, study_uid, series_uid)
         study_item = hierarchy.GetItemByUID(constants.GetDICOMUIDName(), study_uid)
         patient_item = hierarchy.GetItemByUID(constants.GetDICOMUIDName(), patient_id)
+        # By the series' UID the logic finds one item, and there may be several.
+        hierarchy.SetItemParent(item, study_item)
+        for other in beside:
+            self.add(other)
+            hierarchy.SetItemParent(hierarchy.GetItemByDataNode(other), study_item)
         for where, attributes in ((patient_item, patient), (study_item, study), (item, series)):
             for keyword, value in (attributes or {}).items():
                 hierarchy.SetItemAttribute(where, f"{constants.GetDICOMAttributePrefix()}{keyword}", value)

@@ -9,7 +9,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import slicer_notebook as sn
-from tests.session.conformance import basics, code, dicom, files, jobs, nodes, views, volumes  # noqa: F401 - the cases
+from tests.session.conformance import (  # noqa: F401 - the cases
+    basics,
+    code,
+    dicom,
+    files,
+    jobs,
+    nodes,
+    sequences,
+    views,
+    volumes,
+)
 from tests.session.conformance.cases import CASES
 
 __all__ = ["CASES", "run_in_process"]

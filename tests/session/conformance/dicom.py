@@ -56,7 +56,7 @@ def a_series_is_indexed_found_and_loaded(slicer: Any, folder: Path) -> None:
         assert slicer.dicom.studies(PatientName="nobody") == []
         [series] = slicer.dicom.series(studies[0])
         assert series.NumberOfSeriesRelatedInstances == 6
-        assert slicer.dicom.plan(series)["volumes"][0]["files"] == 6
+        assert slicer.dicom.plan(series).volumes[0].files == 6
         assert slicer.dicom.thumbnail(series).startswith(b"\x89PNG")
         [volume] = slicer.dicom.load(series.SeriesInstanceUID)
         assert np.array_equal(volume.array, expected)
