@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from slicer_notebook.dicom.planning import plan
     from slicer_notebook.dicom.plans import Quantity, Resampling, SequenceAxis, SequencePlan, SeriesPlan, VolumePlan
     from slicer_notebook.dicom.reasons import MEANING, Reason, Refusal
-    from slicer_notebook.dicom.records import IndexSummary, Instance, Series, Skipped, Study
+    from slicer_notebook.dicom.records import Conflict, IndexSummary, Instance, Series, Skipped, Study
     from slicer_notebook.dicom.split import Dimension
     from slicer_notebook.dicom.thumbnails import thumbnail
 
 __all__ = [
     "MEANING",
+    "Conflict",
     "Dimension",
     "Index",
     "IndexSummary",
@@ -56,6 +57,7 @@ __all__ = [
 #: Public name -> module that defines it. Imported at first use: a notebook needs the records only, not pydicom. No
 #: module may have the name of something public: importing it would put the module in that thing's place.
 _EXPORTS = {
+    "Conflict": "records",
     "Dimension": "split",
     "Index": "index",
     "IndexSummary": "records",

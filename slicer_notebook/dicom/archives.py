@@ -25,7 +25,9 @@ __all__ = [
     "archive_of",
     "file_path",
     "is_archive_name",
+    "is_there",
     "members",
+    "needs_care",
     "open_binary",
     "shown_path",
     "status",
@@ -49,10 +51,11 @@ T = TypeVar("T")
 
 
 class ArchiveError(OSError):
-    """An archive, or one member of it, that cannot be read; ``strerror`` says why. Never reaches a user as it is."""
+    """An archive, or one member of it, that cannot be read; ``reason`` says why. Never reaches a user as it is."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(0, reason)
+        self.reason = reason
 
 
 class Member(NamedTuple):
@@ -78,6 +81,11 @@ def file_path(path: str) -> str:
     if "\\udc" not in path or os.path.lexists(path):
         return path
     return _ESCAPED_BYTE.sub(lambda found: chr(0xDC00 + int(found[1], 16)), path)
+
+
+def needs_care(path: str) -> bool:
+    """Whether a path may be more than the name of a plain file: a member's, or one with escaped bytes."""
+    return SEPARATOR in path or "\\udc" in path
 
 
 def archive_of(path: str) -> tuple[str, str] | None:
@@ -124,6 +132,17 @@ def status(path: str) -> tuple[int, int]:
     with _ARCHIVES.opened(found[0]) as archive:
         info = _info(archive, *found)
     return info.file_size, os.stat(file_path(found[0])).st_mtime_ns
+
+
+def is_there(path: str) -> bool:
+    """Whether there is such a file; one that cannot be looked at counts as there."""
+    try:
+        status(path)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def members(archive: str) -> list[Member]:

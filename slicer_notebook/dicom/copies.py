@@ -10,7 +10,7 @@ import msgspec
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.dicom.syntaxes import LOSSY, NATIVE
 
-__all__ = ["merge_copies"]
+__all__ = ["contradictions", "merge_copies"]
 
 #: What two copies must agree on. Compression changes the others (transfer syntax, planar configuration, lengths).
 _MUST_AGREE: Final = (
@@ -24,6 +24,12 @@ def _preference(instance: Instance) -> tuple[bool, bool, str]:
     """What was not compressed with loss first, then uncompressed, then by path: never by the order of finding."""
     syntax = instance.TransferSyntaxUID
     return syntax in LOSSY, syntax not in NATIVE, instance.path
+
+
+def contradictions(copies: Iterable[Instance]) -> list[str]:
+    """Keywords of what the files of one SOP Instance UID must agree on, and do not."""
+    first, *others = copies
+    return [name for name in _MUST_AGREE if any(getattr(first, name) != getattr(other, name) for other in others)]
 
 
 def merge_copies(instances: Iterable[Instance]) -> list[Instance]:
@@ -41,7 +47,7 @@ def merge_copies(instances: Iterable[Instance]) -> list[Instance]:
             continue
         unique = list({copy.path: copy for copy in copies}.values())
         chosen, *others = sorted(unique, key=_preference)
-        differ = any(getattr(chosen, name) != getattr(other, name) for other in others for name in _MUST_AGREE)
+        differ = bool(contradictions(unique))
         merged.append(
             msgspec.structs.replace(
                 chosen, other_paths=[other.path for other in others], copies_differ=chosen.copies_differ or differ

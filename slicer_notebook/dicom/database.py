@@ -1,10 +1,11 @@
 """The index's SQLite file: schema, connections, and writing files into it. Queries are in `query`.
 
-One row of ``files`` for each file that was looked at, with its header as an encoded `Instance`, or the reason why it
-was not taken. ``series`` and ``studies`` are made from those rows, in the transaction that changes them, so that a
-process killed at any moment leaves the three in agreement. Their columns hold folded text (no case, no accents) for
-searching; their ``record`` holds the `Series` or `Study` as it is given out. Records and free text of studies are in
-tables of their own: a filter that looks through all studies then passes over a tenth of the bytes.
+One row of ``files`` for each file that was looked at, with its header as an encoded `Instance` in ``records``, or the
+reason why it was not taken. ``series`` and ``studies`` are made from those rows (`levels`), in the transaction that
+changes them, so that a process killed at any moment leaves the three in agreement. Their columns hold folded text (no
+case, no accents) for searching; their ``record`` holds the `Series` or `Study` as it is given out. Records and free
+text are in tables of their own: a filter that looks through all rows then passes over a tenth of the bytes.
+``study_index`` finds pieces of three characters in those texts.
 """
 
 from __future__ import annotations
@@ -17,33 +18,30 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-from msgspec.structs import astuple
-from pydicom.datadict import dictionary_VR
-
-from slicer_notebook.dicom.records import Instance, Series, SeriesAttributes, Study, StudyAttributes
+from slicer_notebook.dicom.levels import SERIES_KEYWORDS, STUDY_KEYWORDS, refresh
 from slicer_notebook.dicom.rows import FileRow
-from slicer_notebook.dicom.text import fold
 from slicer_notebook.errors import IndexDatabaseError
 
-__all__ = ["SERIES_KEYWORDS", "STUDY_KEYWORDS", "Database", "decode_instance", "decode_series", "decode_study"]
+__all__ = ["Database"]
 
 #: Raised with every change of the schema or of what is read from headers; an older index is made anew.
-VERSION: Final = 4
+VERSION: Final = 5
 #: Seconds that a writer waits for another process's transaction; each of ours takes well under one.
 BUSY_TIMEOUT: Final = 60.0
-
-STUDY_KEYWORDS: Final = (*StudyAttributes.__struct_fields__, "ModalitiesInStudy")
-#: a series' own; those of its study are in the study's row
-SERIES_KEYWORDS: Final = tuple(
-    name for name in SeriesAttributes.__struct_fields__ if name not in StudyAttributes.__struct_fields__
+#: Values in one statement's list; SQLite's own limit was once 999.
+_MOST_VALUES: Final = 500
+#: KiB of the file that a connection keeps in memory: what a search through 100,000 studies goes over.
+CACHE: Final = 49152
+_TABLES: Final = (
+    "files",
+    "records",
+    "series",
+    "series_records",
+    "studies",
+    "study_records",
+    "study_texts",
+    "study_index",
 )
-_COUNTS: Final = ("NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances")
-
-_encode: Final = msgspec.msgpack.Encoder().encode
-decode_instance: Final = msgspec.msgpack.Decoder(Instance).decode
-decode_series: Final = msgspec.msgpack.Decoder(Series).decode
-decode_study: Final = msgspec.msgpack.Decoder(Study).decode
 
 
 def _schema() -> str:
@@ -51,22 +49,28 @@ def _schema() -> str:
     series = ", ".join(f'"{name}" TEXT' for name in SERIES_KEYWORDS if name != "SeriesInstanceUID")
     return f"""
 CREATE TABLE files (
-    path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
-    study_uid TEXT, series_uid TEXT, sop_uid TEXT, reason TEXT, record BLOB
-) WITHOUT ROWID;
-CREATE INDEX files_series ON files (series_uid, study_uid, path, sop_uid) WHERE series_uid IS NOT NULL;
+    id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    series_id INTEGER, sop_uid TEXT, reason TEXT
+);
+CREATE INDEX files_series ON files (series_id, sop_uid) WHERE series_id IS NOT NULL;
 CREATE INDEX files_sop ON files (sop_uid) WHERE sop_uid IS NOT NULL;
+CREATE TABLE records (id INTEGER PRIMARY KEY, record BLOB NOT NULL);
 CREATE TABLE series (
-    SeriesInstanceUID TEXT NOT NULL, study_uid TEXT NOT NULL, instances INTEGER NOT NULL, record BLOB NOT NULL,
-    text TEXT NOT NULL, number INTEGER, {series}, PRIMARY KEY (SeriesInstanceUID, study_uid)
-) WITHOUT ROWID;
-CREATE INDEX series_study ON series (study_uid, number);
+    id INTEGER PRIMARY KEY, SeriesInstanceUID TEXT NOT NULL, study_id INTEGER NOT NULL, number INTEGER, {series},
+    UNIQUE (SeriesInstanceUID, study_id)
+);
+CREATE TABLE series_records (id INTEGER PRIMARY KEY, record BLOB NOT NULL, text TEXT NOT NULL);
+CREATE INDEX series_study ON series (study_id, number);
 CREATE TABLE studies (id INTEGER PRIMARY KEY, StudyInstanceUID TEXT NOT NULL UNIQUE, {studies});
 CREATE TABLE study_records (id INTEGER PRIMARY KEY, record BLOB NOT NULL);
 CREATE TABLE study_texts (id INTEGER PRIMARY KEY, text TEXT NOT NULL);
+CREATE VIRTUAL TABLE study_index USING fts5 (
+    text, content='', detail=none, columnsize=0, tokenize='trigram case_sensitive 1'
+);
 CREATE INDEX studies_order ON studies (PatientName, PatientID, StudyDate, StudyTime, StudyInstanceUID);
 CREATE INDEX studies_date ON studies (StudyDate);
 CREATE INDEX studies_patient ON studies (PatientID);
+CREATE INDEX studies_birth ON studies (PatientBirthDate);
 CREATE INDEX studies_accession ON studies (AccessionNumber);
 PRAGMA user_version = {VERSION};
 """
@@ -96,6 +100,7 @@ class Database:
         try:
             connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
             connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA cache_size = -{CACHE}")
         except sqlite3.Error as exc:
             raise _unusable(self.path, str(exc)) from exc
         self._local.held = (os.getpid(), connection)
@@ -164,7 +169,7 @@ class Database:
                     got=f"version {version}",
                     hint="Update slicer-notebook, or set SLICER_NOTEBOOK_DATA to another folder.",
                 )
-            for table in ("files", "series", "studies", "study_records", "study_texts"):
+            for table in _TABLES:
                 connection.execute(f"DROP TABLE IF EXISTS {table}")
             # executescript would commit the transaction.
             for statement in _schema().split(";"):
@@ -174,19 +179,19 @@ class Database:
     def _version(self) -> int:
         return int(self.rows("PRAGMA user_version")[0][0])
 
-    def write(self, rows: list[FileRow], gone: Iterable[str] = ()) -> None:
-        """Put files in, take others out, and bring their series and studies up to date: all or nothing."""
+    def write(self, rows: list[FileRow], gone: Iterable[str] = ()) -> list[str]:
+        """Put files in, take others out, and bring their series and studies up to date: all or nothing.
+
+        Returns:
+            Other files that hold a SOP Instance UID of ``rows`` and were there before.
+        """
         gone = list(gone)
         with self.transaction() as connection:
-            touched = _series_of(connection, [row.path for row in rows] + gone)
-            connection.executemany("DELETE FROM files WHERE path = ?", [(path,) for path in gone])
-            connection.executemany(
-                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [astuple(row) for row in rows]
-            )
-            for row in rows:
-                if row.study_uid is not None and row.series_uid is not None:
-                    touched.add((row.study_uid, row.series_uid))
-            _refresh(connection, touched)
+            touched = _take_out(connection, [row.path for row in rows] + gone)
+            elsewhere = _holding(connection, [row.sop_uid for row in rows if row.sop_uid is not None])
+            touched |= _put_in(connection, rows)
+            refresh(connection, touched)
+        return elsewhere
 
 
 def _unusable(path: Path, got: str) -> IndexDatabaseError:
@@ -199,93 +204,58 @@ def _unusable(path: Path, got: str) -> IndexDatabaseError:
     )
 
 
-def _series_of(connection: sqlite3.Connection, paths: list[str]) -> set[tuple[str, str]]:
-    """The (study, series) that these files are in now."""
-    found: set[tuple[str, str]] = set()
+def _take_out(connection: sqlite3.Connection, paths: list[str]) -> set[int]:
+    """Delete these files where they are known; the series that they were in."""
+    numbers: list[tuple[int]] = []
+    touched: set[int] = set()
     for path in paths:
-        row = connection.execute("SELECT study_uid, series_uid FROM files WHERE path = ?", (path,)).fetchone()
-        if row is not None and row[1] is not None:
-            found.add((row[0], row[1]))
+        row = connection.execute("SELECT id, series_id FROM files WHERE path = ?", (path,)).fetchone()
+        if row is not None:
+            numbers.append((row[0],))
+            if row[1] is not None:
+                touched.add(row[1])
+    for table in ("files", "records"):
+        connection.executemany(f"DELETE FROM {table} WHERE id = ?", numbers)
+    return touched
+
+
+def _holding(connection: sqlite3.Connection, sop_uids: list[str]) -> list[str]:
+    found: list[str] = []
+    for start in range(0, len(sop_uids), _MOST_VALUES):
+        some = sop_uids[start : start + _MOST_VALUES]
+        marks = ", ".join("?" * len(some))
+        found += [path for (path,) in connection.execute(f"SELECT path FROM files WHERE sop_uid IN ({marks})", some)]
     return found
 
 
-def _folded(value: Any, *, names: bool) -> str | None:
-    """An attribute for its search column: lists joined by a backslash, groups of a name between ``=`` signs."""
-    if value is None:
-        return None
-    text = "\\".join(str(part) for part in value) if isinstance(value, list) else str(value)
-    folded = fold(text)
-    return f"={folded}=" if names else folded
+def _put_in(connection: sqlite3.Connection, rows: list[FileRow]) -> set[int]:
+    """Insert files that are not there; the series that they are in."""
+    (last,) = connection.execute("SELECT COALESCE(MAX(id), 0) FROM files").fetchone()
+    series: dict[tuple[str, str], int] = {}
+    files, records = [], []
+    for number, row in enumerate(rows, last + 1):
+        series_id = None
+        if row.study_uid is not None and row.series_uid is not None:
+            key = (row.study_uid, row.series_uid)
+            series_id = series.get(key)
+            if series_id is None:
+                series_id = series[key] = _series_number(connection, *key)
+            records.append((number, row.record))
+        files.append((number, row.path, row.size, row.mtime_ns, series_id, row.sop_uid, row.reason))
+    connection.executemany("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", files)
+    connection.executemany("INSERT INTO records VALUES (?, ?)", records)
+    return set(series.values())
 
 
-def _is_name(keyword: str) -> bool:
-    return keyword != "ModalitiesInStudy" and dictionary_VR(keyword) == "PN"
-
-
-def _refresh(connection: sqlite3.Connection, touched: set[tuple[str, str]]) -> None:
-    for study_uid, series_uid in touched:
-        _refresh_series(connection, study_uid, series_uid)
-    for study_uid in {study for study, _ in touched}:
-        _refresh_study(connection, study_uid)
-
-
-def _refresh_series(connection: sqlite3.Connection, study_uid: str, series_uid: str) -> None:
-    key = (series_uid, study_uid)
-    (count,) = connection.execute(
-        "SELECT COUNT(DISTINCT sop_uid) FROM files WHERE series_uid = ? AND study_uid = ?", key
-    ).fetchone()
-    if not count:
-        connection.execute("DELETE FROM series WHERE SeriesInstanceUID = ? AND study_uid = ?", key)
-        return
-    (blob,) = connection.execute(
-        "SELECT record FROM files WHERE series_uid = ? AND study_uid = ? ORDER BY path LIMIT 1", key
-    ).fetchone()
-    head = decode_instance(blob)
-    values = {name: getattr(head, name) for name in SeriesAttributes.__struct_fields__}
-    record = Series(**values, NumberOfSeriesRelatedInstances=count)
-    own = [name for name in SERIES_KEYWORDS if name != "SeriesInstanceUID"]
-    names = ["SeriesInstanceUID", "study_uid", "instances", "record", "text", "number", *own]
-    row = [series_uid, study_uid, count, _encode(record), _text(values.values()), record.SeriesNumber]
-    row.extend(_folded(values[name], names=_is_name(name)) for name in own)
-    _replace(connection, "series", names, row)
-
-
-def _refresh_study(connection: sqlite3.Connection, study_uid: str) -> None:
-    members = [
-        decode_series(blob)
-        for (blob,) in connection.execute(
-            "SELECT record FROM series WHERE study_uid = ? ORDER BY number, SeriesInstanceUID", (study_uid,)
+def _series_number(connection: sqlite3.Connection, study_uid: str, series_uid: str) -> int:
+    """The row of a series, made where there is none; `refresh` fills it."""
+    study = connection.execute("SELECT id FROM studies WHERE StudyInstanceUID = ?", (study_uid,)).fetchone()
+    if study is None:
+        study = (connection.execute("INSERT INTO studies (StudyInstanceUID) VALUES (?)", (study_uid,)).lastrowid,)
+    key = (series_uid, study[0])
+    found = connection.execute("SELECT id FROM series WHERE SeriesInstanceUID = ? AND study_id = ?", key).fetchone()
+    if found is None:
+        return int(
+            connection.execute("INSERT INTO series (SeriesInstanceUID, study_id) VALUES (?, ?)", key).lastrowid or 0
         )
-    ]
-    known = connection.execute("SELECT id FROM studies WHERE StudyInstanceUID = ?", (study_uid,)).fetchone()
-    if not members:
-        for table in ("study_records", "study_texts", "studies") if known is not None else ():
-            connection.execute(f"DELETE FROM {table} WHERE id = ?", known)
-        return
-    values = {name: getattr(members[0], name) for name in StudyAttributes.__struct_fields__}
-    record = Study(
-        **values,
-        ModalitiesInStudy=sorted({member.Modality for member in members if member.Modality}),
-        NumberOfStudyRelatedSeries=len(members),
-        NumberOfStudyRelatedInstances=sum(member.NumberOfSeriesRelatedInstances for member in members),
-    )
-    words = [*values.values(), *record.ModalitiesInStudy]
-    for member in members:
-        words += [member.SeriesDescription, member.ProtocolName, member.BodyPartExamined]
-    own = [name for name in STUDY_KEYWORDS if name != "StudyInstanceUID"]
-    row = [study_uid, *(_folded(getattr(record, name), names=_is_name(name)) for name in own)]
-    number = _replace(connection, "studies", ["id", "StudyInstanceUID", *own], [known[0] if known else None, *row])
-    _replace(connection, "study_records", ["id", "record"], [number, _encode(record)])
-    _replace(connection, "study_texts", ["id", "text"], [number, _text(words)])
-
-
-def _text(values: Iterable[Any]) -> str:
-    """What the free-text filter looks through."""
-    return "\n".join(dict.fromkeys(text for value in values if (text := _folded(value, names=False))))
-
-
-def _replace(connection: sqlite3.Connection, table: str, names: list[str], row: list[Any]) -> int | None:
-    """Put a row in, or in the place of the one with its key; gives its number, where the table counts its rows."""
-    columns = ", ".join(f'"{name}"' for name in names)
-    marks = ", ".join("?" * len(row))
-    return connection.execute(f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({marks})", row).lastrowid
+    return int(found[0])

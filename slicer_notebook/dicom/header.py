@@ -13,23 +13,27 @@ from pydicom.dataelem import RawDataElement
 from pydicom.errors import InvalidDicomError
 from pydicom.multival import MultiValue
 
+from slicer_notebook.dicom.archives import ArchiveError, archive_of, file_path, needs_care, open_binary, status
 from slicer_notebook.dicom.private import private_facts
 from slicer_notebook.dicom.records import Instance
-from slicer_notebook.dicom.scan import CHUNK, Scan, Unscannable, looks_like_dicom, scan
+from slicer_notebook.dicom.scan import CHUNK, MAX_VALUE, Reader, Scan, Unscannable, looks_like_dicom, scan
 from slicer_notebook.dicom.tags import (
     ATTRIBUTES,
     MODALITY_LUT_SEQUENCE,
     PER_FRAME_FUNCTIONAL_GROUPS,
     PIXEL_TAGS,
+    REAL_WORLD_VALUE_MAPPING_SEQUENCE,
     SHARED_FUNCTIONAL_GROUPS,
     SPECIFIC_CHARACTER_SET,
+    WANTED,
     is_private_wanted,
 )
 from slicer_notebook.dicom.values import fields_of
 
-__all__ = ["NotTakenError", "read_header"]
+__all__ = ["DirectoryFileError", "NotTakenError", "read_header"]
 
 _MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
+_ARCHIVE: Final = "a ZIP archive inside another, or whose name does not end in .zip: unpack it first, or name it"
 
 
 class NotTakenError(Exception):
@@ -44,10 +48,17 @@ class NotTakenError(Exception):
         self.is_dicom = is_dicom
 
 
-def _instance(found: Scan, path: str, status: os.stat_result) -> Instance:
+class DirectoryFileError(NotTakenError):
+    """A DICOMDIR: DICOM, and no instance."""
+
+    def __init__(self) -> None:
+        super().__init__("DICOMDIR", is_dicom=True)
+
+
+def _instance(found: Scan, path: str, state: tuple[int, int]) -> Instance:
     order = ">" if found.big_endian else "<"
     if found.media_class == _MEDIA_DIRECTORY:
-        raise NotTakenError("DICOMDIR: its files are found by themselves", is_dicom=True)
+        raise DirectoryFileError
     values = fields_of(found.elements, found.other_vrs, order)
     missing = [name for name in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID") if not values.get(name)]
     if missing:
@@ -57,12 +68,13 @@ def _instance(found: Scan, path: str, status: os.stat_result) -> Instance:
         **values,
         TransferSyntaxUID=found.transfer_syntax,
         path=path,
-        size=status.st_size,
-        mtime_ns=status.st_mtime_ns,
+        size=state[0],
+        mtime_ns=state[1],
         pixel_keyword=PIXEL_TAGS.get(found.pixel_tag),
         pixel_offset=found.pixel_offset,
         pixel_length=found.pixel_length,
-        has_modality_lut=MODALITY_LUT_SEQUENCE in found.seen or MODALITY_LUT_SEQUENCE in found.elements,
+        has_modality_lut=MODALITY_LUT_SEQUENCE in found.seen,
+        has_real_world_values=REAL_WORLD_VALUE_MAPPING_SEQUENCE in found.seen,
         has_functional_groups=bool(found.seen & {SHARED_FUNCTIONAL_GROUPS, PER_FRAME_FUNCTIONAL_GROUPS}),
     )
 
@@ -72,8 +84,10 @@ def _scan_with_pydicom(path: str) -> Scan:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            dataset = pydicom.dcmread(path, stop_before_pixels=False, defer_size=1 << 16, force=True)
-            return _scan_of_dataset(dataset)
+            if needs_care(path):
+                with open_binary(path) as file:
+                    return _scan_of_dataset(pydicom.dcmread(file, force=True))
+            return _scan_of_dataset(pydicom.dcmread(path, defer_size=1 << 16, force=True))
         except NotTakenError:
             raise
         except (InvalidDicomError, EOFError, OSError) as exc:
@@ -105,7 +119,7 @@ def _scan_of_dataset(dataset: pydicom.Dataset) -> Scan:
             pixel_length = -1 if getattr(raw, "is_undefined_length", False) else int(getattr(raw, "length", 0) or 0)
             continue
         if isinstance(raw, RawDataElement) and isinstance(raw.value, bytes):
-            if len(raw.value) <= 1 << 16 and raw.VR != "SQ":
+            if len(raw.value) <= MAX_VALUE and WANTED.get(tag) != b"SQ" and raw.VR != "SQ":
                 elements[tag] = raw.value
             else:
                 seen.add(tag)
@@ -126,7 +140,7 @@ def _scan_of_dataset(dataset: pydicom.Dataset) -> Scan:
 
 
 def read_header(path: str | Path) -> Instance:
-    """Read one file's header.
+    """Read one file's header; also a member's of a ZIP archive, by its virtual path (`archives`).
 
     Returns:
         The instance, with ``path`` as given and the place of its pixels in the file.
@@ -136,27 +150,56 @@ def read_header(path: str | Path) -> Instance:
     """
     name = os.fspath(path)
     try:
-        # Before it is opened: opening a pipe waits for somebody to write into it.
-        if not stat.S_ISREG(os.stat(name).st_mode):
-            raise NotTakenError("not a regular file", is_dicom=False)
-        # Unbuffered: each read below is one system call for exactly what is needed.
-        with open(name, "rb", buffering=0) as file:
-            status = os.fstat(file.fileno())
-            head = file.read(CHUNK)
-            if not head:
-                raise NotTakenError("empty file", is_dicom=False)
-            if not looks_like_dicom(head[:132]):
-                reason = "a ZIP archive: unpack it first" if head.startswith(b"PK\3\4") else "not DICOM"
-                raise NotTakenError(reason, is_dicom=False)
+        if needs_care(name):
+            return _read_through_archives(name)
+        # Not blocking: opening a pipe would wait for somebody to write into it.
+        handle = os.open(name, _OPEN_FLAGS)
+        try:
+            state = os.fstat(handle)
+            if not stat.S_ISREG(state.st_mode):
+                raise NotTakenError("not a regular file", is_dicom=False)
+
+            def read(count: int, offset: int) -> bytes:
+                os.lseek(handle, offset, os.SEEK_SET)
+                return os.read(handle, count)
+
+            # One system call for each piece that is needed.
+            return _read(name, (state.st_size, state.st_mtime_ns), os.read(handle, CHUNK), read)
+        finally:
+            os.close(handle)
+    except OSError as exc:
+        raise NotTakenError(f"not readable: {exc.strerror or exc}", is_dicom=False) from exc
+
+
+#: Windows has no blocking pipes in its file system, and text files instead.
+_OPEN_FLAGS: Final = (
+    os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+)
+
+
+def _read_through_archives(name: str) -> Instance:
+    if archive_of(name) is None and not stat.S_ISREG(os.stat(file_path(name)).st_mode):
+        raise NotTakenError("not a regular file", is_dicom=False)
+    state = status(name)
+    try:
+        with open_binary(name) as file:
 
             def read(count: int, offset: int) -> bytes:
                 file.seek(offset)
                 return file.read(count)
 
-            try:
-                found = scan(read, status.st_size, head)
-            except Unscannable:
-                found = _scan_with_pydicom(name)
-    except OSError as exc:
-        raise NotTakenError(f"not readable: {exc.strerror or exc}", is_dicom=False) from exc
-    return _instance(found, name, status)
+            return _read(name, state, file.read(CHUNK), read)
+    except ArchiveError as exc:
+        raise NotTakenError(exc.reason, is_dicom=False) from exc
+
+
+def _read(name: str, state: tuple[int, int], head: bytes, read: Reader) -> Instance:
+    if not head:
+        raise NotTakenError("empty file", is_dicom=False)
+    if not looks_like_dicom(head[:132]):
+        raise NotTakenError(_ARCHIVE if head.startswith(b"PK\3\4") else "not DICOM", is_dicom=False)
+    try:
+        found = scan(read, state[0], head)
+    except Unscannable:
+        found = _scan_with_pydicom(name)
+    return _instance(found, name, state)

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from slicer_notebook.dicom.copies import merge_copies
-from slicer_notebook.dicom.database import Database, decode_instance, decode_series, decode_study
+from slicer_notebook.dicom.archives import is_there, shown_path
+from slicer_notebook.dicom.copies import contradictions, merge_copies
+from slicer_notebook.dicom.database import Database
 from slicer_notebook.dicom.folders import data_folder
-from slicer_notebook.dicom.query import series_where, studies_where
-from slicer_notebook.dicom.records import IndexSummary, Instance, Series, Skipped, Study
+from slicer_notebook.dicom.levels import decode_instance, decode_series, decode_study
+from slicer_notebook.dicom.query import Where, series_where, studies_where
+from slicer_notebook.dicom.records import Conflict, IndexSummary, Instance, Series, Skipped, Study
 from slicer_notebook.dicom.rows import FileRow, read_rows
-from slicer_notebook.dicom.walk import Found, found_file, walk
+from slicer_notebook.dicom.survey import Survey, below, roots_of
+from slicer_notebook.dicom.walk import Found
 from slicer_notebook.errors import (
-    ArgumentError,
     EmptyFolderError,
     JobCancelledError,
     NotDicomError,
-    PathNotFoundError,
     UidNotFoundError,
 )
 
@@ -33,6 +36,9 @@ Cancelled = Callable[[], bool]
 
 #: Files in one transaction: what a kill -9 can cost, and how long another process waits at most.
 BATCH: Final = 512
+#: Studies that part of a condition may leave for them to be looked at one by one (some 5 us each).
+FEW: Final = 2000
+_STUDY_ORDER: Final = "t.PatientName, t.PatientID, t.StudyDate, t.StudyTime, t.StudyInstanceUID"
 
 
 class Index:
@@ -61,7 +67,11 @@ class Index:
     def add(
         self, *paths: str | Path, progress: Progress | None = None, cancelled: Cancelled | None = None
     ) -> IndexSummary:
-        """Index files and folders, with all below them.
+        """Index files and folders, with all below them; of ZIP archives (named .zip, or given), with all in them.
+
+        A DICOMDIR that is given stands for the files that it names; in a folder, files are found without it. A member
+        of an archive can be given as ``archive.zip!/member``. Files whose names are not UTF-8 are indexed under names
+        with their bytes escaped.
 
         Only new and changed files (by size and modification time) are read; files that are gone from an added folder
         leave the index. What was done is kept if the run is cancelled or killed: the next one goes on from there.
@@ -71,87 +81,108 @@ class Index:
             cancelled: polled for every file.
 
         Raises:
-            ArgumentError: no path was given, or one whose name is not UTF-8 text.
+            ArgumentError: no path was given.
             PathNotFoundError: a path does not exist.
             EmptyFolderError: the folders hold no DICOM at all.
             NotDicomError: the only path given is a file, and not DICOM.
             JobCancelledError: ``cancelled`` said so.
             IndexDatabaseError: the index cannot be written.
         """
-        started = time.monotonic()
-        roots = _roots(paths)
-        summary = IndexSummary(skipped=[])
-        found, known = self._look(roots, summary, cancelled)
-        new = [file for file in found if known.get(file.path) != (file.size, file.mtime_ns)]
-        summary.files = len(found)
-        summary.added = len(new)
-        summary.unchanged = len(found) - len(new)
-        present = {file.path for file in found}
-        gone = [path for path in known if path not in present]
-        summary.removed = len(gone)
-        if gone:
-            self._database.write([], gone)
-        if progress is not None:
-            progress(len(found) - len(new), len(found), f"{len(new)} of {len(found)} files are new or changed")
-        self._read(new, len(found), progress, cancelled)
-        self._count(roots, summary)
-        summary.seconds = time.monotonic() - started
+        roots = roots_of(paths)
+        survey = Survey(self._database, lambda: _poll(cancelled))
+        for root in roots:
+            survey.look(root)
+        summary = self._bring_up_to_date(survey, progress, cancelled)
         if summary.instances == 0:
             raise _nothing_usable(roots, summary)
         return summary
 
-    def _look(
-        self, roots: list[str], summary: IndexSummary, cancelled: Cancelled | None
-    ) -> tuple[list[Found], dict[str, tuple[int, int]]]:
-        """The files below the roots, and the size and time of those that the index knows."""
-        found: dict[str, Found] = {}
-        known: dict[str, tuple[int, int]] = {}
+    def refresh(self, *, progress: Progress | None = None, cancelled: Cancelled | None = None) -> IndexSummary:
+        """Look again at every file that the index knows: what changed is read anew, what is gone is forgotten.
 
-        def unreadable(folder: str, error: OSError) -> None:
-            summary.skipped.append(Skipped(path=folder, reason=f"folder not readable: {error.strerror or error}"))
+        Files that the index does not know are not looked for, but for those in changed archives.
 
-        for root in roots:
-            for file in _files(root, unreadable):
-                _poll(cancelled)
-                found[file.path] = file
-            sql, parameters = _below(root)
-            for path, size, mtime_ns in self._database.rows(
-                f"SELECT path, size, mtime_ns FROM files WHERE {sql}", parameters
-            ):
-                known[path] = (size, mtime_ns)
-        return list(found.values()), known
+        Raises:
+            JobCancelledError: ``cancelled`` said so.
+            IndexDatabaseError: the index cannot be written.
+        """
+        survey = Survey(self._database, lambda: _poll(cancelled))
+        survey.look_at_all_known()
+        return self._bring_up_to_date(survey, progress, cancelled)
 
-    def _read(self, new: list[Found], total: int, progress: Progress | None, cancelled: Cancelled | None) -> None:
+    def _bring_up_to_date(self, survey: Survey, progress: Progress | None, cancelled: Cancelled | None) -> IndexSummary:
+        new, gone = survey.new(), set(survey.gone())
+        summary = IndexSummary(
+            files=len(survey.found), added=len(new), unchanged=len(survey.found) - len(new), skipped=survey.skipped
+        )
+        if progress is not None:
+            progress(summary.unchanged, summary.files, f"{len(new)} of {summary.files} files are new or changed")
+        elsewhere = self._read(new, summary.files, progress, cancelled)
+        # A file that the index knows from another place, and that is no longer there, was moved to where it is now.
+        moved = {path for path in elsewhere if path in gone or not is_there(path)}
+        gone |= moved
+        if gone or survey.opened:
+            # Archives last: one that is known has all its members in the index.
+            self._database.write([FileRow(*archive[:3]) for archive in survey.opened], gone)
+        summary.removed, summary.moved = len(gone), len(moved)
+        self._count(survey, elsewhere - moved, summary)
+        summary.seconds = time.monotonic() - survey.started
+        return summary
+
+    def _read(self, new: list[Found], total: int, progress: Progress | None, cancelled: Cancelled | None) -> set[str]:
+        """Read files into the index; the files with the same SOP Instance UIDs that it had before."""
         done = total - len(new)
         batch: list[FileRow] = []
+        elsewhere: list[str] = []
         try:
             for rows in read_rows(new, lambda: _poll(cancelled)):
                 batch += rows
                 done += len(rows)
                 if len(batch) >= BATCH:
-                    self._database.write(batch)
+                    elsewhere += self._database.write(batch)
                     batch = []
                     if progress is not None:
                         progress(done, total, f"Indexing {os.path.dirname(rows[-1].path)}")
         finally:
             # Cancelled as well: what was read need not be read again.
             if batch:
-                self._database.write(batch)
+                elsewhere += self._database.write(batch)
         if progress is not None:
             progress(total, total, "Indexed")
+        return set(elsewhere)
 
-    def _count(self, roots: list[str], summary: IndexSummary) -> None:
-        uids: tuple[set[str], set[str], set[str]] = (set(), set(), set())
-        for root in roots:
-            sql, parameters = _below(root)
+    def _count(self, survey: Survey, elsewhere: set[str], summary: IndexSummary) -> None:
+        held: dict[str, tuple[int, str]] = {}  # path -> series, SOP Instance UID
+        for sql, parameters in survey.scopes:
             query = f"SELECT path, reason FROM files WHERE reason IS NOT NULL AND {sql} ORDER BY path"
             summary.skipped += [
                 Skipped(path=path, reason=reason) for path, reason in self._database.rows(query, parameters)
             ]
-            for found, columns in zip(uids, ("study_uid", "study_uid || ' ' || series_uid", "sop_uid"), strict=True):
-                query = f"SELECT DISTINCT {columns} FROM files WHERE reason IS NULL AND {sql}"
-                found.update(uid for (uid,) in self._database.rows(query, parameters))
-        summary.studies, summary.series, summary.instances = map(len, uids)
+            query = f"SELECT path, series_id, sop_uid FROM files WHERE series_id IS NOT NULL AND {sql}"
+            held.update({path: (number, uid) for path, number, uid in self._database.rows(query, parameters)})
+        series = {number for number, _ in held.values()}
+        uids = Counter(uid for _, uid in held.values())
+        studies = {self._database.rows("SELECT study_id FROM series WHERE id = ?", [number])[0] for number in series}
+        summary.studies, summary.series, summary.instances = len(studies), len(series), len(uids)
+        summary.duplicates = len(held) - len(uids)
+        several = [uid for uid, count in uids.items() if count > 1]
+        if elsewhere:
+            query = "SELECT sop_uid FROM files WHERE path IN (SELECT value FROM json_each(?))"
+            several += [uid for (uid,) in self._database.rows(query, [json.dumps(sorted(elsewhere))])]
+        summary.conflicts = self._conflicts(several)
+
+    def _conflicts(self, sop_uids: Iterable[str]) -> list[Conflict]:
+        conflicts = []
+        for uid in sorted(set(sop_uids)):
+            rows = self._database.rows(
+                "SELECT r.record FROM files f JOIN records r ON r.id = f.id WHERE f.sop_uid = ? ORDER BY f.path", [uid]
+            )
+            copies = [decode_instance(blob) for (blob,) in rows]
+            differing = contradictions(copies)
+            if differing:
+                paths = [copy.path for copy in copies]
+                conflicts.append(Conflict(SOPInstanceUID=uid, paths=paths, attributes=differing))
+        return conflicts
 
     def remove(self, *paths: str | Path, study: str | None = None, series: str | None = None) -> int:
         """Forget files and folders, a study or a series, by UID. The files themselves stay where they are.
@@ -159,11 +190,12 @@ class Index:
         Returns:
             How many files were forgotten.
         """
-        conditions = [_below(os.path.abspath(os.path.expanduser(given))) for given in paths]
+        conditions = [below(shown_path(os.path.abspath(os.path.expanduser(given)))) for given in paths]
+        of_series = "series_id IN (SELECT s.id FROM series s JOIN studies t ON t.id = s.study_id WHERE {} = ?)"
         if study is not None:
-            conditions.append(("study_uid = ?", [study]))
+            conditions.append((of_series.format("t.StudyInstanceUID"), [study]))
         if series is not None:
-            conditions.append(("series_uid = ?", [series]))
+            conditions.append((of_series.format("s.SeriesInstanceUID"), [series]))
         gone: set[str] = set()
         for sql, parameters in conditions:
             gone.update(path for (path,) in self._database.rows(f"SELECT path FROM files WHERE {sql}", parameters))
@@ -185,13 +217,28 @@ class Index:
         Raises:
             ArgumentError: an unknown keyword, with those that are known.
         """
-        where, parameters = studies_where(filters)
-        rows = self._database.rows(
-            f"SELECT r.record FROM studies t JOIN study_records r ON r.id = t.id WHERE {where} "
-            "ORDER BY t.PatientName, t.PatientID, t.StudyDate, t.StudyTime, t.StudyInstanceUID LIMIT ? OFFSET ?",
-            [*parameters, -1 if limit is None else limit, offset],
-        )
+        with self._database.snapshot():
+            where = studies_where(filters)
+            few, by = self._narrowed(where)
+            rows = self._database.rows(
+                f"SELECT r.record FROM (SELECT t.id FROM studies t {by} WHERE {few} AND {where.sql} "
+                f"ORDER BY {_STUDY_ORDER} "
+                "LIMIT ? OFFSET ?) AS found CROSS JOIN study_records r ON r.id = found.id",
+                [*where.parameters, -1 if limit is None else limit, offset],
+            )
         return [decode_study(blob) for (blob,) in rows]
+
+    def _narrowed(self, where: Where) -> tuple[str, str]:
+        """How to look through the studies, as SQL: a condition on them, and the index to go by, if any.
+
+        Where some part of the condition is true of few studies, those; where it is true of many, all in the order that
+        is asked for, for a page is soon filled then.
+        """
+        for query, parameters in where.candidates:
+            found = self._database.rows(f"{query} LIMIT ?", [*parameters, FEW + 1])
+            if len(found) <= FEW:
+                return f"t.id IN ({','.join(str(number) for (number,) in found)})", ""
+        return "1", "INDEXED BY studies_order"
 
     def series(
         self, study: str | Study | None = None, *, limit: int | None = None, offset: int = 0, **filters: Any
@@ -206,17 +253,19 @@ class Index:
             UidNotFoundError: no such study.
             ArgumentError: an unknown keyword.
         """
-        where, parameters = series_where(filters)
-        if study is not None:
-            uid = study.StudyInstanceUID if isinstance(study, Study) else study
-            where = f"s.study_uid = ? AND {where}"
-            parameters = [uid, *parameters]
+        where = series_where(filters)
         with self._database.snapshot():
+            if study is None:
+                few, by = self._narrowed(where)
+                parameters = []
+            else:
+                uid = study.StudyInstanceUID if isinstance(study, Study) else study
+                few, by, parameters = "t.StudyInstanceUID = ?", "", [uid]
             rows = self._database.rows(
-                f"SELECT s.record FROM series s JOIN studies t ON t.StudyInstanceUID = s.study_uid WHERE {where} "
-                "ORDER BY t.PatientName, t.PatientID, t.StudyDate, t.StudyInstanceUID, s.number, s.SeriesInstanceUID "
-                "LIMIT ? OFFSET ?",
-                [*parameters, -1 if limit is None else limit, offset],
+                f"SELECT r.record FROM (SELECT s.id FROM studies t {by} JOIN series s ON s.study_id = t.id "
+                f"WHERE {few} AND {where.sql} ORDER BY {_STUDY_ORDER}, s.number, s.SeriesInstanceUID "
+                "LIMIT ? OFFSET ?) AS found CROSS JOIN series_records r ON r.id = found.id",
+                [*parameters, *where.parameters, -1 if limit is None else limit, offset],
             )
             if study is not None and not rows:
                 known = self._database.rows("SELECT 1 FROM studies WHERE StudyInstanceUID = ?", [uid])
@@ -238,7 +287,9 @@ class Index:
         if isinstance(series_uid, Series):
             uid, study = series_uid.SeriesInstanceUID, series_uid.StudyInstanceUID
         rows = self._database.rows(
-            "SELECT record FROM files WHERE series_uid = ? AND (study_uid = ? OR ? IS NULL) ORDER BY path",
+            "SELECT r.record FROM series s JOIN studies t ON t.id = s.study_id JOIN files f ON f.series_id = s.id "
+            "JOIN records r ON r.id = f.id WHERE s.SeriesInstanceUID = ? AND (t.StudyInstanceUID = ? OR ? IS NULL) "
+            "ORDER BY f.path",
             [uid, study, study],
         )
         if not rows:
@@ -250,48 +301,6 @@ class Index:
 def _poll(cancelled: Cancelled | None) -> None:
     if cancelled is not None and cancelled():
         raise JobCancelledError("Indexing was cancelled.", hint="What was read is kept; index again to go on.")
-
-
-def _roots(paths: tuple[str | Path, ...]) -> list[str]:
-    if not paths:
-        raise ArgumentError("There is nothing to index.", expected="files or folders", got="none")
-    roots = []
-    for given in paths:
-        path = os.path.abspath(os.path.expanduser(given))
-        if not _is_text(path):
-            raise ArgumentError(
-                f"The name {path!a} is not UTF-8 text.", hint="Rename the file or folder, then index it."
-            )
-        if not os.path.exists(path):
-            raise PathNotFoundError(
-                f"There is no file or folder {path!r}.",
-                expected="an existing path on the machine where Slicer runs",
-                details={"path": path},
-            )
-        roots.append(path)
-    return list(dict.fromkeys(roots))
-
-
-def _is_text(path: str) -> bool:
-    """Whether SQLite can hold the path: names of other encodings carry lone surrogates."""
-    try:
-        path.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _files(root: str, on_error: Callable[[str, OSError], None]) -> Iterator[Found]:
-    if os.path.isdir(root):
-        yield from walk(root, on_error)
-        return
-    yield found_file(root, os.stat(root))
-
-
-def _below(root: str) -> tuple[str, list[str]]:
-    """SQL for the path itself and all below it; a range, so that the primary key serves it."""
-    prefix = root.rstrip(os.sep) + os.sep
-    return "(path = ? OR (path >= ? AND path < ?))", [root, prefix, prefix[:-1] + chr(ord(os.sep) + 1)]
 
 
 def _nothing_usable(roots: list[str], summary: IndexSummary) -> EmptyFolderError | NotDicomError:

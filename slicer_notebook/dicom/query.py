@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import datetime
 import difflib
+import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-from slicer_notebook.dicom.database import SERIES_KEYWORDS, STUDY_KEYWORDS
+from slicer_notebook.dicom.levels import IN_TEXT, SERIES_KEYWORDS, STUDY_KEYWORDS, trigrams
 from slicer_notebook.dicom.text import fold
 from slicer_notebook.errors import ArgumentError
 
-__all__ = ["series_where", "studies_where"]
+__all__ = ["Where", "series_where", "studies_where"]
 
 _TEXT: Final = "text"
+_WILD: Final = re.compile(r"[*?]")
+
+
+class Where(NamedTuple):
+    """What is asked for, in SQL.
+
+    Attributes:
+        sql: the whole condition.
+        candidates: queries for the numbers of studies, each with its parameters; the answer of each holds all studies
+            that the condition is true of, or in which it is true of a series.
+    """
+
+    sql: str
+    parameters: list[Any]
+    candidates: list[tuple[str, list[Any]]]
 
 
 def _vr(keyword: str) -> str:
@@ -152,53 +168,115 @@ def _unknown(keyword: str) -> ArgumentError:
     )
 
 
-def studies_where(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
-    """The WHERE clause over ``studies`` (aliased ``t``) for these filters; series attributes match any series.
+def studies_where(filters: Mapping[str, Any]) -> Where:
+    """The condition on ``studies`` (aliased ``t``) for these filters; series attributes match any series.
 
     Raises:
         ArgumentError: an unknown keyword, or a value that is no filter.
     """
-    conditions, parameters = ["1"], []
-    in_series, series_parameters = [], []
+    of_study, of_series = _conditions(filters)
+    for word in _words(filters.get(_TEXT, "")):
+        of_study[word] = ("EXISTS (SELECT 1 FROM study_texts x WHERE x.id = t.id AND instr(x.text, ?) > 0)", [word])
+    sql, parameters = _all(of_study)
+    if of_series:
+        series_sql, series_parameters = _all(of_series)
+        sql += f" AND EXISTS (SELECT 1 FROM series s WHERE s.study_id = t.id AND {series_sql})"
+        parameters += series_parameters
+    return Where(sql, parameters, _candidates(filters))
+
+
+def series_where(filters: Mapping[str, Any]) -> Where:
+    """The condition on ``series`` (``s``) joined with ``studies`` (``t``).
+
+    Raises:
+        ArgumentError: an unknown keyword, or a value that is no filter.
+    """
+    of_study, of_series = _conditions(filters)
+    for word in _words(filters.get(_TEXT, "")):
+        of_series[word] = ("EXISTS (SELECT 1 FROM series_records x WHERE x.id = s.id AND instr(x.text, ?) > 0)", [word])
+    return Where(*_all({**of_study, **of_series}), _candidates(filters))
+
+
+_Condition = tuple[str, list[Any]]
+
+
+def _conditions(filters: Mapping[str, Any]) -> tuple[dict[str, _Condition], dict[str, _Condition]]:
+    """By keyword: those on the study's columns, and those on the series'."""
+    of_study, of_series = {}, {}
     for keyword, value in filters.items():
-        if keyword == _TEXT:
-            for word in _words(value):
-                conditions.append("t.id IN (SELECT id FROM study_texts WHERE instr(text, ?) > 0)")
-                parameters.append(word)
-        elif keyword in STUDY_KEYWORDS:
-            sql, values = _condition(keyword, value, f't."{keyword}"')
-            conditions.append(sql)
-            parameters += values
+        if keyword in STUDY_KEYWORDS:
+            of_study[keyword] = _condition(keyword, value, f't."{keyword}"')
         elif keyword in SERIES_KEYWORDS:
-            sql, values = _condition(keyword, value, f's."{keyword}"')
-            in_series.append(sql)
-            series_parameters += values
+            of_series[keyword] = _condition(keyword, value, f's."{keyword}"')
+        elif keyword != _TEXT:
+            raise _unknown(keyword)
+    return of_study, of_series
+
+
+def _all(conditions: Mapping[str, _Condition]) -> _Condition:
+    sql = " AND ".join(sql for sql, _ in conditions.values()) or "1"
+    return sql, [parameter for _, parameters in conditions.values() for parameter in parameters]
+
+
+def _candidates(filters: Mapping[str, Any]) -> list[_Condition]:
+    """What the text index finds, and for what it cannot find, the tables."""
+    of_study, of_series = _conditions(filters)
+    found, matches = [], []
+    for keyword in [*of_study, *of_series]:
+        match = _match(keyword, filters[keyword])
+        if match is not None:
+            matches.append(match)
+            of_study.pop(keyword, None)
+            of_series.pop(keyword, None)
+    texts = {}
+    for word in _words(filters.get(_TEXT, "")):
+        match = _pieces(word)
+        if match is not None:
+            matches.append(match)
         else:
-            raise _unknown(keyword)
-    if in_series:
-        conditions.append(
-            "EXISTS (SELECT 1 FROM series s WHERE s.study_uid = t.StudyInstanceUID AND " + " AND ".join(in_series) + ")"
-        )
-    return " AND ".join(conditions), parameters + series_parameters
+            texts[word] = ("instr(text, ?) > 0", [word])
+    if matches:
+        found.append(("SELECT rowid FROM study_index WHERE study_index MATCH ?", [" AND ".join(matches)]))
+    for conditions, query in (
+        (of_study, "SELECT t.id FROM studies t WHERE {}"),
+        (of_series, "SELECT DISTINCT s.study_id FROM series s WHERE {}"),
+        (texts, "SELECT id FROM study_texts WHERE {}"),
+    ):
+        if conditions:
+            sql, parameters = _all(conditions)
+            found.append((query.format(sql), parameters))
+    return found
 
 
-def series_where(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
-    """The WHERE clause over ``series`` (``s``) joined with ``studies`` (``t``).
+#: An index of their own finds exact values of these sooner.
+_INDEXED: Final = frozenset({"PatientID", "AccessionNumber"})
+#: Pieces looked up for one value: more make the answer no smaller.
+_MOST_PIECES: Final = 12
 
-    Raises:
-        ArgumentError: an unknown keyword, or a value that is no filter.
-    """
-    conditions, parameters = ["1"], []
-    for keyword, value in filters.items():
-        if keyword == _TEXT:
-            for word in _words(value):
-                conditions.append("instr(s.text, ?) > 0")
-                parameters.append(word)
-            continue
-        if keyword not in STUDY_KEYWORDS and keyword not in SERIES_KEYWORDS:
-            raise _unknown(keyword)
-        table = "t" if keyword in STUDY_KEYWORDS else "s"
-        sql, values = _condition(keyword, value, f'{table}."{keyword}"')
-        conditions.append(sql)
-        parameters += values
-    return " AND ".join(conditions), parameters
+
+def _match(keyword: str, value: Any) -> str | None:
+    """A query of ``study_index`` whose answer holds every study that the filter matches; None if there is none."""
+    values = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
+    found = [_pieces_of(keyword, each) for each in values]
+    # Any of the values will do: one that cannot be looked up leaves all studies in.
+    if not found or None in found:
+        return None
+    return "(" + " OR ".join(str(part) for part in found) + ")"
+
+
+def _pieces_of(keyword: str, value: Any) -> str | None:
+    in_text = keyword in IN_TEXT or keyword == "ModalitiesInStudy"
+    if not in_text or not isinstance(value, str) or _vr(keyword) in ("DA", "TM", "UI"):
+        return None
+    folded = fold(value.strip())
+    if keyword in _INDEXED and not _WILD.search(folded):
+        return None
+    # As the texts have them, see `levels`.
+    around = {"Modality": "\\", "ModalitiesInStudy": "\\"}.get(keyword, "=" if _vr(keyword) == "PN" else "")
+    return _pieces(f"{around}{folded}{around}") if folded.strip("*") else None
+
+
+def _pieces(text: str) -> str | None:
+    found = [piece for part in _WILD.split(text) for piece in trigrams(part) if "\0" not in piece]
+    quoted = ['"' + piece.replace('"', '""') + '"' for piece in found[:_MOST_PIECES]]
+    return "(" + " AND ".join(quoted) + ")" if quoted else None

@@ -14,7 +14,7 @@ from collections import Counter
 
 import msgspec
 
-__all__ = ["IndexSummary", "Instance", "Series", "Skipped", "Study"]
+__all__ = ["Conflict", "IndexSummary", "Instance", "Series", "Skipped", "Study"]
 
 
 class PatientAttributes(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -212,6 +212,8 @@ class Instance(SeriesAttributes, kw_only=True, omit_defaults=True):
     #: bytes; -1 when encapsulated (undefined length)
     pixel_length: int = 0
     has_modality_lut: bool = False
+    #: a Real World Value Mapping Sequence (C.7.6.16.2.11) at the top level of the data set
+    has_real_world_values: bool = False
     has_functional_groups: bool = False
     #: a maker's grid of slices in one image: "siemens" or "uih"
     mosaic: str | None = None
@@ -233,6 +235,15 @@ class Skipped(msgspec.Struct, kw_only=True):
     reason: str
 
 
+class Conflict(msgspec.Struct, kw_only=True):
+    """One SOP Instance UID whose files contradict each other: a UID must not be used twice (PS3.5 §9)."""
+
+    SOPInstanceUID: str
+    paths: list[str]
+    #: keywords of attributes that the files do not agree on
+    attributes: list[str]
+
+
 class IndexSummary(msgspec.Struct, kw_only=True):
     """What `Index.add` found under the given paths."""
 
@@ -248,6 +259,12 @@ class IndexSummary(msgspec.Struct, kw_only=True):
     unchanged: int = 0
     #: files that were indexed here before and are gone
     removed: int = 0
+    #: of those removed: files whose SOP instance is now at another place
+    moved: int = 0
+    #: further files, under the given paths, of SOP instances that are in another file there
+    duplicates: int = 0
+    #: SOP Instance UIDs that stand for different things
+    conflicts: list[Conflict] = []
     skipped: list[Skipped] = []
     seconds: float = 0.0
 
@@ -257,6 +274,8 @@ class IndexSummary(msgspec.Struct, kw_only=True):
             f"in {self.studies} {_word('study', self.studies)}; {self.files} {_word('file', self.files)} looked at: "
             f"{self.added} new, {self.unchanged} known, {self.removed} gone, {len(self.skipped)} skipped"
         )
+        for count, word in ((self.duplicates, "duplicate"), (len(self.conflicts), "UID conflict")):
+            counted += f", {count} {_word(word, count)}" if count else ""
         reasons = Counter(each.reason for each in self.skipped)
         told = ", ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
         return f"<{counted}{f' ({told})' if told else ''}; {self.seconds:.2f} s>"

@@ -10,11 +10,12 @@ from typing import Final
 
 import msgspec
 
-from slicer_notebook.dicom.header import NotTakenError, read_header
+from slicer_notebook.dicom.header import DirectoryFileError, NotTakenError, read_header
 from slicer_notebook.dicom.processes import HelperProcess, can_start, cores, receive, send, serving_pipes
+from slicer_notebook.dicom.records import Instance
 from slicer_notebook.dicom.walk import Found
 
-__all__ = ["FileRow", "read_row", "read_rows", "serve"]
+__all__ = ["FileRow", "read_row", "read_rows", "row_of", "serve"]
 
 #: Files in one piece of work: some 15 ms, so that a cancel is soon heeded and the pipes cost nothing beside it.
 CHUNK: Final = 64
@@ -25,7 +26,10 @@ MAX_HELPERS: Final = 7
 
 
 class FileRow(msgspec.Struct, array_like=True):
-    """A file that was looked at: an instance's UIDs and its encoded header, or a reason why it was not taken."""
+    """A file that was looked at: an instance's UIDs and its encoded header, or a reason why it was not taken.
+
+    Neither: an archive or a DICOMDIR, whose files have rows of their own.
+    """
 
     path: str
     size: int
@@ -48,11 +52,19 @@ def read_row(file: Found) -> FileRow:
         return FileRow(file.path, file.size, file.mtime_ns, reason=file.problem)
     try:
         instance = read_header(file.path)
+    except DirectoryFileError:
+        # In a folder, the files that it names are found by themselves.
+        return FileRow(file.path, file.size, file.mtime_ns)
     except NotTakenError as exc:
         return FileRow(file.path, file.size, file.mtime_ns, reason=str(exc))
     # The size and time of the moment when it was read: a file that is still being written is read again next time.
+    return row_of(instance)
+
+
+def row_of(instance: Instance) -> FileRow:
+    """The row of an instance."""
     return FileRow(
-        file.path,
+        instance.path,
         instance.size,
         instance.mtime_ns,
         instance.StudyInstanceUID,

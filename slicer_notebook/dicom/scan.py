@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from slicer_notebook.dicom.tags import PIXEL_TAGS, PRIVATE_ELEMENTS, WANTED, is_private_wanted
+from slicer_notebook.dicom.tags import PIXEL_TAGS, WANTED, is_private_wanted
 
 __all__ = ["Scan", "Unscannable", "looks_like_dicom", "scan"]
 
@@ -38,6 +38,7 @@ _SHORT_VRS: Final = frozenset(
     }
 )  # fmt: skip
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_ITEM_GROUP: Final = {"<": b"\xfe\xff", ">": b"\xff\xfe"}
 
 IMPLICIT_LITTLE: Final = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE: Final = "1.2.840.10008.1.2.1"
@@ -107,50 +108,64 @@ class _Window:
         return offset
 
 
-def _skip_undefined(  # noqa: PLR0912 - the grammar of nested items, in one place
+def _skip_undefined(  # noqa: PLR0912, PLR0915 - the grammar of nested items, in one place
     window: _Window, pos: int, order: str, explicit: bool
 ) -> int:
     """The position after a value of undefined length that begins at ``pos`` (PS3.5 §7.5)."""
-    tag_and_length = struct.Struct(order + "HHI")
+    unpack_item = struct.Struct(order + "HHI").unpack_from
+    unpack_short = struct.Struct(order + "H").unpack_from
+    unpack_long = struct.Struct(order + "I").unpack_from
     stack: list[tuple[bool, bool]] = [(True, explicit)]  # (is a sequence, explicit VR)
-    while stack:
-        in_sequence, explicit = stack[-1]
-        offset = window.at(pos, 8)
-        group, element, length = tag_and_length.unpack_from(window.data, offset)
-        tag = group << 16 | element
-        pos += 8
-        if in_sequence:
-            if tag == _SEQUENCE_END:
+    in_sequence = True
+    data, base, last = window.data, window.base, len(window.data) - 12
+    while True:
+        offset = pos - base
+        if offset > last or offset < 0:
+            offset = window.at(pos, 8)
+            data, base, last = window.data, window.base, len(window.data) - 12
+        if in_sequence or not explicit or data[offset : offset + 2] == _ITEM_GROUP[order]:
+            group, element, length = unpack_item(data, offset)
+            tag = group << 16 | element
+            pos += 8
+            if in_sequence:
+                if tag == _SEQUENCE_END:
+                    stack.pop()
+                    if not stack:
+                        return pos
+                    in_sequence, explicit = stack[-1]
+                elif tag != _ITEM:
+                    raise Unscannable(f"tag {tag:08X} where an item was due")
+                elif length == UNDEFINED:
+                    stack.append((False, explicit))
+                    in_sequence = False
+                else:
+                    pos += length
+                continue
+            if tag == _ITEM_END:
                 stack.pop()
-            elif tag != _ITEM:
-                raise Unscannable(f"tag {tag:08X} where an item was due")
-            elif length == UNDEFINED:
-                stack.append((False, explicit))
-            else:
-                pos += length
-            continue
-        if tag == _ITEM_END:
-            stack.pop()
-            continue
-        inner = explicit
-        if explicit:
-            vr = window.data[offset + 4 : offset + 6]
-            if vr in _LONG_VRS:
-                offset = window.at(pos, 4)
-                (length,) = struct.unpack_from(order + "I", window.data, offset)
-                pos += 4
-                inner = vr != b"UN"
-            elif vr in _SHORT_VRS:
-                (length,) = struct.unpack_from(order + "H", window.data, offset + 6)
-            else:
-                raise Unscannable(f"VR {vr!r} in an item")
-        if length == UNDEFINED:
-            if len(stack) > MAX_DEPTH:
-                raise Unscannable("sequences nested too deep")
-            stack.append((True, inner))
+                in_sequence, explicit = stack[-1]
+                continue
+            if explicit:
+                raise Unscannable(f"tag {tag:08X} in an item")
+            inner = False
         else:
+            vr = data[offset + 4 : offset + 6]
+            inner = True
+            if vr in _SHORT_VRS:
+                pos += 8 + unpack_short(data, offset + 6)[0]
+                continue
+            if vr not in _LONG_VRS:
+                raise Unscannable(f"VR {vr!r} in an item")
+            (length,) = unpack_long(data, offset + 8)
+            pos += 12
+            inner = vr != b"UN"
+        if length != UNDEFINED:
             pos += length
-    return pos
+            continue
+        if len(stack) > MAX_DEPTH:
+            raise Unscannable("sequences nested too deep")
+        stack.append((True, inner))
+        in_sequence, explicit = True, inner
 
 
 def _file_meta(window: _Window) -> tuple[str, str, int]:
@@ -227,6 +242,41 @@ def scan(read: Reader, size: int, head: bytes) -> Scan:
         raise Unscannable("the file ends inside an element") from exc
 
 
+#: What to do with an element, by its first bytes (tag, and VR where there is one): bits, and the tag above them. Nearly
+#: all elements are known by them, so that most cost one look-up.
+_LONG, _KEEP, _OTHER_VR, _PRIVATE, _SPECIAL = 1, 2, 4, 8, 16
+_TAG_SHIFT: Final = 5
+#: Learned as files are read; by (byte order, explicit VR).
+_ACTIONS: Final[dict[tuple[str, bool], dict[bytes, int]]] = {}
+#: Made-up tags of damaged files are not all remembered.
+_MOST_ACTIONS: Final = 20_000
+
+
+def _action(actions: dict[bytes, int], key: bytes, order: str, explicit: bool) -> int:
+    """Learn what to do with an element."""
+    group, element = struct.unpack_from(order + "HH", key)
+    tag = group << 16 | element
+    vr = key[4:]
+    action = 0
+    if explicit:
+        if vr in _LONG_VRS:
+            action = _LONG
+        elif vr not in _SHORT_VRS:
+            raise Unscannable(f"VR {vr!r} at ({group:04X},{element:04X})")
+    due = WANTED.get(tag)
+    if tag in PIXEL_TAGS or (due is not None and (vr == b"SQ" or due == b"SQ")):
+        action |= _SPECIAL | tag << _TAG_SHIFT
+    elif due is not None:
+        action |= _KEEP | tag << _TAG_SHIFT
+        if explicit and vr not in (due, b"UN"):
+            action |= _OTHER_VR
+    elif is_private_wanted(group, element):
+        action |= _PRIVATE | tag << _TAG_SHIFT
+    if len(actions) < _MOST_ACTIONS:
+        actions[key] = action
+    return action
+
+
 # A single loop: one call for each element would double the time that an index takes.
 def _data_set(  # noqa: PLR0912, PLR0915
     window: _Window, pos: int, size: int, names: tuple[str, str], encoding: tuple[str, bool, bool]
@@ -235,60 +285,65 @@ def _data_set(  # noqa: PLR0912, PLR0915
     elements: dict[int, bytes] = {}
     other_vrs: dict[int, str] = {}
     seen: set[int] = set()
-    unpack_header = struct.Struct(order + ("HH2sH" if explicit else "HHI")).unpack_from
+    key_size, length_at = (6, 6) if explicit else (4, 4)
+    unpack_short = struct.Struct(order + ("H" if explicit else "I")).unpack_from
     unpack_long = struct.Struct(order + "I").unpack_from
-    long_vrs, short_vrs = _LONG_VRS, _SHORT_VRS
-    wanted, private = WANTED, PRIVATE_ELEMENTS
+    actions = _ACTIONS.setdefault((order, explicit), {})
+    look_up = actions.get
     pixel_tag = pixel_offset = pixel_length = 0
-    at, vr = window.at, b""
+    at = window.at
     # The window's own bookkeeping is repeated here: a call for each of a header's hundreds of elements costs as much
     # as all the rest.
     data, base, last = window.data, window.base, len(window.data) - 12
-    while pos + 8 <= size:
-        offset = pos - base
+    offset = pos - base
+    while True:
         if offset > last:
+            pos = base + offset
+            if pos + 8 > size:
+                break
             offset = at(pos, 8)
             data, base, last = window.data, window.base, len(window.data) - 12
-        if explicit:
-            group, element, vr, length = unpack_header(data, offset)
-            pos += 8
-            if vr in long_vrs:
-                if offset > last:
-                    raise EOFError
-                (length,) = unpack_long(data, offset + 8)
-                pos += 4
-            elif vr not in short_vrs:
-                raise Unscannable(f"VR {vr!r} at ({group:04X},{element:04X})")
+        key = data[offset : offset + key_size]
+        action = look_up(key)
+        if action is None:
+            action = _action(actions, key, order, explicit)
+        if action & _LONG:
+            (length,) = unpack_long(data, offset + 8)
+            offset += 12
         else:
-            group, element, length = unpack_header(data, offset)
-            pos += 8
-        tag = group << 16 | element
-        if group == 0x7FE0 and tag in PIXEL_TAGS:
-            pixel_tag = tag
-            pixel_offset = pos if known_offset else 0
-            pixel_length = -1 if length == UNDEFINED else length
-            break
-        if length == UNDEFINED:
-            seen.add(tag)
-            pos = _skip_undefined(window, pos, order, explicit and vr != b"UN")
+            (length,) = unpack_short(data, offset + length_at)
+            offset += 8
+        if action <= _LONG and length != UNDEFINED:
+            offset += length
             continue
-        if pos + length > size:
-            raise Unscannable(f"({group:04X},{element:04X}) is longer than the file")
-        due = wanted.get(tag)
-        if due is not None:
-            if length <= MAX_VALUE and vr != b"SQ":
-                offset = pos - base
-                if offset + length > last + 12:
-                    offset = at(pos, length)
-                    data, base, last = window.data, window.base, len(window.data) - 12
-                elements[tag] = data[offset : offset + length]
-                if vr != due and explicit and vr != b"UN":
-                    other_vrs[tag] = vr.decode("ascii")
-            else:
+        tag = action >> _TAG_SHIFT
+        if action & _SPECIAL:
+            if tag in PIXEL_TAGS:
+                pixel_tag = tag
+                pixel_offset = base + offset if known_offset else 0
+                pixel_length = -1 if length == UNDEFINED else length
+                break
+            seen.add(tag)
+        if length == UNDEFINED:
+            if action > _LONG:
                 seen.add(tag)
-        elif group in private and length <= MAX_PRIVATE_VALUE and is_private_wanted(group, element):
-            offset = at(pos, length)
+            pos = _skip_undefined(window, base + offset, order, explicit and key[4:] != b"UN")
             data, base, last = window.data, window.base, len(window.data) - 12
+            offset = pos - base
+            continue
+        pos = base + offset
+        if pos + length > size:
+            raise Unscannable(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) is longer than the file")
+        if action & _KEEP and length > MAX_VALUE:
+            seen.add(tag)
+        elif action & _KEEP or (action & _PRIVATE and length <= MAX_PRIVATE_VALUE):
+            if offset + length > last + 12:
+                offset = at(pos, length)
+                data, base, last = window.data, window.base, len(window.data) - 12
             elements[tag] = data[offset : offset + length]
-        pos += length
+            if action & _OTHER_VR:
+                other_vrs[tag] = key[4:].decode("ascii")
+        offset += length
+    if not pixel_tag and base + offset > size:
+        raise Unscannable("the last element is longer than the file")
     return Scan(*names, elements, other_vrs, seen, pixel_tag, pixel_offset, pixel_length, order == ">")

@@ -114,6 +114,27 @@ def _decoder_as(tag: int, vr: str) -> Decoder:
     return _number_decoder(attribute) if attribute.kind in ("int", "float") else _decoder(attribute)
 
 
+#: Values decoded before, by (tag, value as in the file): one such table for each character set and byte order. They do
+#: not grow beyond these many values and tables; then they begin anew.
+_MOST_REMEMBERED: Final = 8192
+_MOST_MEMORIES: Final = 16
+#: bytes
+_LONGEST_REMEMBERED: Final = 512
+_MEMORIES: Final[dict[tuple[bytes | None, str], dict[tuple[int, bytes], tuple[str, Any]]]] = {}
+
+
+def _memory(charset: bytes | None, order: str) -> dict[tuple[int, bytes], tuple[str, Any]]:
+    known = _MEMORIES.get((charset, order))
+    if known is None:
+        if len(_MEMORIES) >= _MOST_MEMORIES:
+            _MEMORIES.clear()
+        # Threads that fill two of them in turn lose some time, no value.
+        known = _MEMORIES[charset, order] = {}
+    elif len(known) > _MOST_REMEMBERED:
+        known.clear()
+    return known
+
+
 def fields_of(elements: dict[int, bytes], other_vrs: dict[int, str], order: str) -> dict[str, Any]:
     """Keyword -> value for the elements that `Instance` has a field for; empty and unreadable values are left out.
 
@@ -122,16 +143,26 @@ def fields_of(elements: dict[int, bytes], other_vrs: dict[int, str], order: str)
         other_vrs: tag -> VR where it is not the one of the standard.
         order: ``<`` or ``>``, the data set's byte order.
     """
-    encodings = encodings_of(elements.get(SPECIFIC_CHARACTER_SET))
+    charset = elements.get(SPECIFIC_CHARACTER_SET)
+    known = _memory(charset, order)
     values: dict[str, Any] = {}
     for tag, raw in elements.items():
-        known = _DECODERS.get(tag)
-        if known is None or not raw:
-            continue
-        decode = known[1] if tag not in other_vrs else _decoder_as(tag, other_vrs[tag])
-        value = decode(raw, encodings, order)
+        # Most values of a slice are those of the slice before it.
+        found = known.get((tag, raw)) if tag not in other_vrs else None
+        if found is None:
+            attribute = _DECODERS.get(tag)
+            if attribute is None:
+                continue
+            keyword, decode = attribute
+            if tag in other_vrs:
+                decode = _decoder_as(tag, other_vrs[tag])
+            value = decode(raw, encodings_of(charset), order) if raw else None
+            if tag not in other_vrs and len(raw) <= _LONGEST_REMEMBERED:
+                known[tag, raw] = keyword, value
+        else:
+            keyword, value = found
         if value is not None:
-            values[known[0]] = value
+            values[keyword] = value.copy() if type(value) is list else value
     padding = values.get("PixelPaddingValue")
     if padding is not None and values.get("PixelRepresentation") == 1 and 1 << 15 <= padding < 1 << 16:
         # Its VR is US or SS as PixelRepresentation says (PS3.3 C.7.5.1.1.2); where the file does not say, it was read

@@ -7,11 +7,16 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from slicer_notebook.dicom.archives import shown_path
+
 __all__ = ["Found", "found_file", "walk"]
 
 
 class Found(NamedTuple):
-    """A file that the walk came by. ``problem`` says why it cannot be read, where that is known already."""
+    """A file that the walk came by, its path as the index holds it (`archives`).
+
+    ``problem`` says why it cannot be read, where that is known already.
+    """
 
     path: str
     size: int
@@ -49,17 +54,11 @@ def walk(root: str, on_error: Callable[[str, OSError], None]) -> Iterator[Found]
                     continue
                 yield found_file(entry.path, entry.stat())
             except OSError as exc:
-                yield Found(entry.path, -1, -1, f"not readable: {exc.strerror or exc}")
+                yield Found(shown_path(entry.path), -1, -1, f"not readable: {exc.strerror or exc}")
         stack.extend(reversed(folders))
 
 
 def found_file(path: str, status: os.stat_result) -> Found:
     """A file as the walk gives it."""
     problem = None if stat.S_ISREG(status.st_mode) else "not a regular file"
-    try:
-        path.encode("utf-8")
-    except UnicodeEncodeError:
-        # Python keeps such bytes as lone surrogates, which neither SQLite nor a message takes.
-        problem = "its name is not UTF-8 text: rename it"
-        path = path.encode("utf-8", "backslashreplace").decode("utf-8")
-    return Found(path, status.st_size, status.st_mtime_ns, problem)
+    return Found(shown_path(path), status.st_size, status.st_mtime_ns, problem)

@@ -22,7 +22,11 @@ from slicer_notebook.dicom.tags import ATTRIBUTES
 from slicer_notebook.errors import SlicerNotebookError
 from tests.dicom.make import MR, dataset, save, write_series
 
-FILES = sorted(path for path in get_testdata_files() if Path(path).is_file() and not path.endswith((".py", ".zip")))
+#: pydicom gives up the whole data set where the pixels' last fragment is cut off; the scanner does not.
+CUT_OFF = "emri_small_jpeg_2k_lossless_too_short.dcm"
+FILES = sorted(
+    path for path in get_testdata_files() if Path(path).is_file() and not path.endswith((".py", ".zip", CUT_OFF))
+)
 
 
 def expected_value(item, attribute):

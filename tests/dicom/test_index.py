@@ -99,7 +99,7 @@ def test_changed_moved_and_deleted_files_are_noticed(index, studies):
     changed.save_as(files[1])
     shutil.move(studies / "a" / "mr", studies / "elsewhere")
     summary = index.add(studies)
-    assert (summary.files, summary.added, summary.removed) == (9, 4, 4)
+    assert (summary.files, summary.added, summary.removed, summary.moved) == (9, 4, 4, 3)
     names = {
         study.StudyInstanceUID: (study.PatientName, study.NumberOfStudyRelatedInstances) for study in index.studies()
     }
@@ -130,7 +130,8 @@ def test_a_folder_does_not_drop_what_lies_elsewhere(index, studies):
 def test_copies_count_once(index, studies):
     shutil.copytree(studies / "b", studies / "copy")
     summary = index.add(studies)
-    assert (summary.files, summary.instances) == (12, 10)
+    assert (summary.files, summary.instances, summary.duplicates, summary.conflicts) == (12, 10, 2, [])
+    assert "2 duplicates" in repr(summary)
     assert index.series("1.2")[0].NumberOfSeriesRelatedInstances == 2
     instances = index.instances("1.2.1")
     assert [len(instance.other_paths) for instance in instances] == [1, 1]
@@ -149,8 +150,7 @@ def test_skipped_files_say_why(index, studies):
     assert reasons == {
         "notes.txt": "not DICOM",
         "empty": "empty file",
-        "a.zip": "a ZIP archive: unpack it first",
-        "DICOMDIR": "DICOMDIR: its files are found by themselves",
+        "a.zip": "broken ZIP archive: File is not a zip file",
         "pipe": "not a regular file",
         "gone": "not readable: No such file or directory",
     }
@@ -162,16 +162,22 @@ def test_a_name_that_is_not_utf_8(index, studies):
     odd = os.fsencode(studies / "b") + b"/m\xfcller.dcm"
     shutil.copy(next(iter((studies / "b").iterdir())), odd)
     summary = index.add(studies)
-    assert [skipped.reason for skipped in summary.skipped] == ["its name is not UTF-8 text: rename it"]
-    assert summary.skipped[0].path.endswith("m\\udcfcller.dcm")
-    assert summary.instances == 10
+    assert (summary.instances, summary.duplicates, summary.skipped) == (10, 1, [])
+    (instance,) = [found for found in index.instances("1.2.1") if found.other_paths]
+    assert any(path.endswith("/m\\udcfcller.dcm") for path in (instance.path, *instance.other_paths))
+    assert index.add(studies).unchanged == 11
+    os.remove(odd)
+    assert index.add(studies).removed == 1
 
 
-def test_a_single_file_whose_name_is_not_utf_8(index, studies):
-    odd = os.fsencode(studies / "b") + b"/m\xfcller.dcm"
-    shutil.copy(next(iter((studies / "b").iterdir())), odd)
-    with pytest.raises(ArgumentError, match="UTF-8"):
-        index.add(os.fsdecode(odd))
+def test_what_has_a_name_that_is_not_utf_8_is_read(index, studies):
+    folder = os.fsencode(studies) + b"/m\xfcller"
+    os.rename(studies / "a" / "ct", folder)
+    summary = index.add(os.fsdecode(folder))
+    assert (summary.instances, summary.skipped) == (5, [])
+    data = read(plan(index.instances("1.1.1")).volumes[0])
+    assert_phantom(data.array, data.affine)
+    assert index.remove(os.fsdecode(folder)) == 5
 
 
 def test_only_this_user_may_read_the_index(index):
