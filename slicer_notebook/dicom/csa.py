@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -21,6 +22,7 @@ __all__ = ["Protocol", "csa_entries", "csa_numbers", "protocol_of"]
 
 _ENTRY: Final = struct.Struct("<64si4s3i")
 _ITEM: Final = struct.Struct("<4i")
+_MARKS: Final = (77, 205)
 #: Known headers hold some hundred entries.
 MAX_ENTRIES: Final = 2000
 #: Mosaics of more slices than this are no sane protocol.
@@ -40,34 +42,40 @@ Vector = tuple[float, float, float]
 def csa_entries(raw: bytes) -> dict[str, list[str]] | None:
     """Name -> values of a CSA header of either kind; None when it is none."""
     newer = raw.startswith(b"SV10")
-    pos = 8 if newer else 0
-    if len(raw) < pos + 8:
-        return None
+    # In CSA1 lengths are too large by the number of items of the first entry; tools differ on it, so both are tried.
+    for length_of in _LENGTHS[1:] if newer else _LENGTHS:
+        try:
+            return _entries(raw, 8 if newer else 0, length_of)
+        except (struct.error, ValueError):
+            continue
+    return None
+
+
+Length = Callable[[tuple[int, ...], int], int]
+"""An item's four numbers, and the number of items of the header's first entry -> bytes of the item's string."""
+_LENGTHS: Final[tuple[Length, Length]] = (lambda item, first: item[0] - first, lambda item, _: item[1])
+
+
+def _entries(raw: bytes, pos: int, length_of: Length) -> dict[str, list[str]]:
+    """The entries; struct.error or ValueError where it is no header."""
     (count,) = struct.unpack_from("<i", raw, pos)
     pos += 8
     if not 0 < count <= MAX_ENTRIES:
-        return None
+        raise ValueError(count)
     entries: dict[str, list[str]] = {}
-    # In CSA1 all lengths are too large by the number of items of the first entry.
-    excess: int | None = 0 if newer else None
+    first: int | None = None
     for _ in range(count):
-        if pos + _ENTRY.size > len(raw):
-            return None
-        name, _, _, _, items, _ = _ENTRY.unpack_from(raw, pos)
+        name, _, _, _, items, mark = _ENTRY.unpack_from(raw, pos)
         pos += _ENTRY.size
-        if excess is None:
-            excess = items
+        if mark not in _MARKS:
+            raise ValueError(mark)
+        first = items if first is None else first
         values = []
         for _ in range(items):
-            if pos + _ITEM.size > len(raw):
-                return None
-            numbers = _ITEM.unpack_from(raw, pos)
+            length = length_of(_ITEM.unpack_from(raw, pos), first)
             pos += _ITEM.size
-            length = numbers[1] if newer else numbers[0] - excess
-            if length < 0 or pos + length > len(raw):
-                if not newer:
-                    break  # items that are not used hold anything
-                return None
+            if not 0 <= length <= len(raw) - pos:
+                raise ValueError(length)
             value = raw[pos : pos + length].split(b"\0")[0].strip()
             if value:
                 values.append(value.decode("latin-1"))

@@ -86,6 +86,7 @@ _MACROS: Final[dict[str, dict[str, str]]] = {
     # CT: C.8.15.3
     "CTImageFrameTypeSequence": {"FrameType": "ImageType"},
     "CTReconstructionSequence": {"ConvolutionKernel": "ConvolutionKernel"},
+    "CTXRayDetailsSequence": {"KVP": "KVP"},
     "CTAcquisitionDetailsSequence": {"GantryDetectorTilt": "GantryDetectorTilt"},
     # PET: C.8.22
     "PETFrameTypeSequence": {"FrameType": "ImageType"},
