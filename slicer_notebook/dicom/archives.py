@@ -73,7 +73,7 @@ def is_archive_name(path: str) -> bool:
 
 def shown_path(path: str) -> str:
     """A path as the index holds it: bytes that are not UTF-8 escaped. `file_path` turns it back."""
-    return path.encode("utf-8", "backslashreplace").decode("utf-8")
+    return path if path.isascii() else path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def file_path(path: str) -> str:

@@ -124,6 +124,8 @@ class Index:
         if gone or survey.opened:
             # Archives last: one that is known has all its members in the index.
             self._database.write([FileRow(*archive[:3]) for archive in survey.opened], gone)
+        if new or gone or survey.opened:
+            survey.look_up_again()
         summary.removed, summary.moved = len(gone), len(moved)
         self._count(survey, elsewhere - moved, summary)
         summary.seconds = time.monotonic() - survey.started
@@ -152,19 +154,16 @@ class Index:
         return set(elsewhere)
 
     def _count(self, survey: Survey, elsewhere: set[str], summary: IndexSummary) -> None:
-        held: dict[str, tuple[int, str]] = {}  # path -> series, SOP Instance UID
-        for sql, parameters in survey.scopes:
-            query = f"SELECT path, reason FROM files WHERE reason IS NOT NULL AND {sql} ORDER BY path"
-            summary.skipped += [
-                Skipped(path=path, reason=reason) for path, reason in self._database.rows(query, parameters)
-            ]
-            query = f"SELECT path, series_id, sop_uid FROM files WHERE series_id IS NOT NULL AND {sql}"
-            held.update({path: (number, uid) for path, number, uid in self._database.rows(query, parameters)})
-        series = {number for number, _ in held.values()}
-        uids = Counter(uid for _, uid in held.values())
+        instances = [held for held in survey.known.values() if held.series_id is not None]
+        series = {held.series_id for held in instances}
+        uids = Counter(held.sop_uid for held in instances if held.sop_uid is not None)
+        summary.skipped += [
+            Skipped(path=path, reason=reason)
+            for path, reason in sorted((held.path, held.reason) for held in survey.known.values() if held.reason)
+        ]
         studies = {self._database.rows("SELECT study_id FROM series WHERE id = ?", [number])[0] for number in series}
         summary.studies, summary.series, summary.instances = len(studies), len(series), len(uids)
-        summary.duplicates = len(held) - len(uids)
+        summary.duplicates = len(instances) - len(uids)
         several = [uid for uid, count in uids.items() if count > 1]
         if elsewhere:
             query = "SELECT sop_uid FROM files WHERE path IN (SELECT value FROM json_each(?))"

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from slicer_notebook.dicom.archives import (
     SEPARATOR,
@@ -34,14 +34,29 @@ Scope = tuple[str, list[Any]]
 """A condition on ``files``, and its parameters."""
 
 
+class Held(NamedTuple):
+    """A file in the index: of an instance; or with a reason why not; or an archive or a DICOMDIR, with neither."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    series_id: int | None
+    sop_uid: str | None
+    reason: str | None
+
+    @property
+    def is_container(self) -> bool:
+        """Whether other files stand for it."""
+        return self.series_id is None and self.reason is None
+
+
 class Survey:
     """The files at some places, and what the index knows of those.
 
     Attributes:
         found: by path, each file that is to be in the index.
         opened: archives whose members are in ``found``, for they are new or changed.
-        known: path -> size and time of modification of the files that the index has from these places.
-        scopes: what is at these places, for the database.
+        known: by path, what the index has from these places.
         started: when, by the monotonic clock.
         skipped: folders that cannot be listed, and files that a DICOMDIR names in vain.
     """
@@ -52,11 +67,10 @@ class Survey:
         self._poll = poll
         self._unlisted: list[str] = []
         self._untouched: set[str] = set()
-        self._containers: set[str] = set()
+        self._scopes: list[Scope] = []
         self.found: dict[str, Found] = {}
         self.opened: list[Found] = []
-        self.known: dict[str, tuple[int, int]] = {}
-        self.scopes: list[Scope] = []
+        self.known: dict[str, Held] = {}
         self.skipped: list[Skipped] = []
 
     # -- places ----------------------------------------------------------------------------------------------------
@@ -88,9 +102,9 @@ class Survey:
         self._know(("1", []))
         holding = {path[: path.find(SEPARATOR)] for path in self.known if SEPARATOR in path}
         archives = {
-            path: state
-            for path, state in self.known.items()
-            if path in self._containers and (path in holding or is_archive_name(path))
+            path: (held.size, held.mtime_ns)
+            for path, held in self.known.items()
+            if held.is_container and (path in holding or is_archive_name(path))
         }
         for path, state in archives.items():
             self._poll()
@@ -114,8 +128,7 @@ class Survey:
 
     def new(self) -> list[Found]:
         """Files that the index does not know, or knows with another size or time."""
-        known = self.known.get
-        return [file for file in self.found.values() if known(file.path) != (file.size, file.mtime_ns)]
+        return [file for file in self.found.values() if not self._is_known(file)]
 
     def gone(self) -> list[str]:
         """Files that the index knows and that are not there; what lies in a folder that cannot be listed stays."""
@@ -126,18 +139,28 @@ class Survey:
             gone = [path for path in gone if not path.startswith(prefix)]
         return gone
 
+    def look_up_again(self) -> None:
+        """Bring ``known`` up to date with the index."""
+        self.known = {}
+        for scope in self._scopes:
+            self.known.update(self._held(scope))
+
     # -- inside ----------------------------------------------------------------------------------------------------
 
     def _know(self, scope: Scope) -> None:
+        self._scopes.append(scope)
+        self.known.update(self._held(scope))
+
+    def _held(self, scope: Scope) -> dict[str, Held]:
         sql, parameters = scope
-        self.scopes.append(scope)
         rows = self._database.rows(
-            f"SELECT path, size, mtime_ns, series_id IS NULL AND reason IS NULL FROM files WHERE {sql}", parameters
+            f"SELECT path, size, mtime_ns, series_id, sop_uid, reason FROM files WHERE {sql}", parameters
         )
-        for path, size, mtime_ns, container in rows:
-            self.known[path] = (size, mtime_ns)
-            if container:
-                self._containers.add(path)
+        return {row[0]: Held._make(row) for row in rows}
+
+    def _is_known(self, file: Found) -> bool:
+        held = self.known.get(file.path)
+        return held is not None and held.size == file.size and held.mtime_ns == file.mtime_ns
 
     def _take(self, files: Iterable[Found]) -> None:
         for file in files:
@@ -154,14 +177,13 @@ class Survey:
 
     def _open(self, archive: Found) -> None:
         """Take an archive's members, from the index where the archive is unchanged."""
-        if self.known.get(archive.path) == (archive.size, archive.mtime_ns):
+        if self._is_known(archive):
             self._untouched.add(archive.path)
-            if archive.path not in self._containers:  # known to be broken
+            if not self.known[archive.path].is_container:  # known to be broken
                 self.found[archive.path] = archive
                 return
-            sql, parameters = _range(archive.path + SEPARATOR)
-            rows = self._database.rows(f"SELECT path, size, mtime_ns FROM files WHERE {sql}", parameters)
-            self.found.update({path: Found(path, size, mtime_ns) for path, size, mtime_ns in rows})
+            held = self._held(_range(archive.path + SEPARATOR))
+            self.found.update({path: Found(path, row.size, row.mtime_ns) for path, row in held.items()})
             return
         try:
             listed = members(archive.path)
