@@ -17,7 +17,7 @@ from slicer_notebook.commands import context
 from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.registry import command
 from slicer_notebook.commands.series_nodes import SequenceInTheMaking, add_volume
-from slicer_notebook.errors import ArgumentError, NotDicomError, PathNotFoundError, SeriesRefusedError
+from slicer_notebook.errors import ArgumentError, FileFormatError, PathNotFoundError, SeriesRefusedError
 from slicer_notebook.protocol.values import NodeRef
 
 if TYPE_CHECKING:
@@ -175,25 +175,14 @@ def thumbnail(host: Host, series_uid: str, size: int = 128, database: str | None
 
 
 def header_bytes(index: Index, uid: str) -> bytes:
-    """The file of an instance up to its pixels, written anew, as it was: elements that nobody asks for stay raw."""
+    """`Index.header` written anew as a file: elements that nobody asked for stay as they were, byte by byte."""
     import pydicom
-    from pydicom.errors import InvalidDicomError
 
-    from slicer_notebook.dicom.archives import open_binary
-
-    rows = index._database.rows("SELECT path FROM files WHERE sop_uid = ? ORDER BY path LIMIT 1", [uid])
-    path = rows[0][0] if rows else index.instances(uid)[0].path
-    with open_binary(path) as file:
-        try:
-            dataset = pydicom.dcmread(file, stop_before_pixels=True)
-        except InvalidDicomError:
-            # Files without a preamble are in the index as well; whether it is one, the UID tells.
-            file.seek(0)
-            dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True)
+    dataset = index.header(uid)
     if uid not in (dataset.get("SOPInstanceUID"), dataset.get("SeriesInstanceUID")):
-        raise NotDicomError(
-            f"{path!r} has changed since it was indexed.",
-            expected=f"the instance {uid}",
+        raise FileFormatError(
+            "The file of the instance has changed since it was indexed.",
+            expected=f"the instance or series {uid}",
             got=str(dataset.get("SOPInstanceUID", "no SOP Instance UID")),
             hint="index its folder again: slicer.dicom.index(folder)",
         )
@@ -208,11 +197,9 @@ def header(host: Host, uid: str, database: str | None = None) -> bytes:
 
     Raises:
         UidNotFoundError: neither a SOP nor a Series Instance UID of the index.
-        PathNotFoundError: its file is gone.
-        NotDicomError: its file is no DICOM any more.
+        FileFormatError: its file is gone, cannot be read, or is another than when it was indexed.
     """
-    with _files_may_be_gone():
-        return header_bytes(_open_index(database), uid)
+    return header_bytes(_open_index(database), uid)
 
 
 @contextlib.contextmanager

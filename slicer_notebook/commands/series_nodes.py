@@ -38,6 +38,9 @@ AXIS: Final = "slicer_notebook.axis"
 VALUE: Final = "slicer_notebook.value"
 B_VALUE: Final = "DICOM.DiffusionBValue"
 GRADIENT: Final = "DICOM.DiffusionGradientOrientation"
+#: Up to this b-value, s/mm2, a volume is a baseline, which needs no direction (dipy's threshold, too): scanners count
+#: the weighting of the imaging gradients themselves.
+BASELINE: Final = 50.0
 #: Items of a sequence that are made in one go on the main thread: one takes some 0.5 ms.
 _AT_ONCE: Final = 64
 
@@ -150,8 +153,8 @@ def diffusion_keys(axis: SequenceAxis) -> dict[str, str]:
     values = [float(value) for value in axis.values]
     largest = max(values, default=0.0)
     directions = [gradient or [0.0, 0.0, 0.0] for gradient in axis.gradients]
-    weighted = [math.hypot(*direction) > 0 for value, direction in zip(values, directions, strict=True) if value > 0]
-    if largest <= 0 or not all(weighted):
+    weighted = [math.hypot(*d) > 0 for value, d in zip(values, directions, strict=True) if value > BASELINE]
+    if largest <= BASELINE or not all(weighted):
         return {}
     keys = {"modality": "DWMRI", "DWMRI_b-value": _text(largest)}
     for number, (value, direction) in enumerate(zip(values, directions, strict=True)):

@@ -182,9 +182,11 @@ class MrmlHost:
         try:
             yield
         except BaseException:
-            # Newest first: what refers to a node goes before it.
-            for node in reversed(self.nodes()):
-                if node.GetID() not in nodes and node.GetScene() is not None:
+            made = [node for node in self.nodes() if node.GetID() not in nodes]
+            # Browsers first, which make a new proxy for one that is gone; then the newest, which may refer to others.
+            made.sort(key=lambda node: node.IsA("vtkMRMLSequenceBrowserNode"))
+            for node in reversed(made):
+                if node.GetScene() is not None:
                     scene.RemoveNode(node)
             hierarchy = scene.GetSubjectHierarchyNode()
             for item in reversed(_hierarchy_items(hierarchy)):

@@ -124,7 +124,7 @@ class Dicom:
 
         Raises:
             UidNotFoundError: no such instance or series in the index.
-            PathNotFoundError, NotDicomError: its file is gone, or another than when it was indexed.
+            FileFormatError: its file is gone, cannot be read, or is another than when it was indexed.
         """
         import pydicom
 

@@ -203,7 +203,7 @@ class Volume(Node):
         Raises:
             ArgumentError: the volume did not come from DICOM.
             UidNotFoundError: its instance is not in the present index (``slicer.dicom.database``).
-            PathNotFoundError, NotDicomError: its file is gone, or another than when it was indexed.
+            FileFormatError: its file is gone, cannot be read, or is another than when it was indexed.
         """
         uids = self.attributes.get("DICOM.instanceUIDs", "").split()
         return self._session.dicom._header_of(self, uids[0] if uids else "")

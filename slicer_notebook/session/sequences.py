@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from slicer_notebook.commands.series_nodes import BASELINE
 from slicer_notebook.errors import ArgumentError, ItemNotFoundError, SlicerNotebookError
 from slicer_notebook.protocol.values import Array
 from slicer_notebook.session.handles import Node, Volume
@@ -156,13 +157,14 @@ class VolumeSequence(Node):
             gradients=info["gradients"],
         )
 
-    def _diffusion(self, what: str) -> Any:
-        found = self._info()[what]
+    def _diffusion(self, what: str, info: dict[str, Any] | None = None) -> Any:
+        info = info or self._info()
+        found = info[what]
         if found is None:
             raise ArgumentError(
                 f"Sequence {self._ref.name!r} has no diffusion gradients.",
                 expected="a diffusion sequence that was loaded from DICOM",
-                got=f"volumes over {self.index_name or 'an unknown index'}",
+                got=f"volumes over {info['index_name'] or 'an unknown index'}",
             )
         return found
 
@@ -175,19 +177,21 @@ class VolumeSequence(Node):
     def gradients(self) -> Array:
         """Diffusion gradient directions, float64 [n, 3]: unit vectors in **RAS**, the frame of `affine`.
 
-        DICOM's own (`axis`) are in LPS: R and A are their L and P negated. Zeros where the b-value is 0, NaN where
-        there is a weighting without a direction (a trace image). For FSL's bvecs, which are in voxel axes, turn them by
-        the inverse of the affine's rotation.
+        DICOM's own (`axis`) are in LPS: R and A are their L and P negated. Zeros for a baseline (a b-value of up to 50
+        without a direction), NaN where there is a weighting without a direction (a trace image). For FSL's bvecs, which
+        are in voxel axes, turn them by the inverse of the affine's rotation.
 
         Raises:
             ArgumentError: this is no diffusion sequence.
         """
-        weighted = self.bvals > 0
-        found = np.full((len(weighted), 3), np.nan)
-        found[~weighted] = 0.0
-        for number, direction in enumerate(self._diffusion("gradients")):
-            if direction is not None and weighted[number]:
+        info = self._info()
+        bvals, directions = self._diffusion("b_values", info), self._diffusion("gradients", info)
+        found = np.zeros((len(directions), 3))
+        for number, direction in enumerate(directions):
+            if direction is not None:
                 found[number] = np.array(direction) * (-1.0, -1.0, 1.0) + 0.0
+            elif bvals[number] > BASELINE:
+                found[number] = np.nan
         return found
 
     # -- the scene -----------------------------------------------------------------------------------------------

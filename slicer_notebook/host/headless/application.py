@@ -15,6 +15,7 @@ from .layout import Layout
 from .messages import MessageLog
 from .modules import register_modules
 from .subject_hierarchy import SubjectHierarchyItems
+from .views import HeadlessSliceView
 
 __all__ = ["Application"]
 
@@ -92,3 +93,6 @@ class Application:
         else:
             selection.SetReferenceActiveVolumeID(node.GetID())
             self.logic.PropagateBackgroundVolumeSelection(int(fit))
+        for view in self.layout.all_views() if fit else ():
+            if isinstance(view, HeadlessSliceView):
+                view.straighten()

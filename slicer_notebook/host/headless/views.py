@@ -17,6 +17,7 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkCommonCore import vtkStringArray, vtkUnsignedCharArray
 
 from slicer_notebook.errors import ArgumentError, RenderingError
+from slicer_notebook.host.arrays import matrix_to_array
 
 from .backend import Renderer, probe
 from .native import NativeSliceView, NativeThreeDView
@@ -27,6 +28,8 @@ __all__ = ["DEFAULT_SIZE", "AnyView", "Headless3DView", "HeadlessSliceView", "He
 DEFAULT_SIZE: Final = (512, 512)
 #: Largest side of a picture in pixels: what OpenGL implementations guarantee for a texture (GL 4.1: 16384).
 MAX_SIDE: Final = 16384
+#: Axes of a slice view whose scalar product is above this are at no right angle: 0.006 degrees.
+_SKEW: Final = 1e-4
 #: vtkMRMLCameraNode's directions in the order of their numbers.
 _DIRECTIONS: Final = ("Right", "Left", "Anterior", "Posterior", "Superior", "Inferior")
 #: The directions in the order of a view node's axis labels (vtkMRMLAbstractViewNode: L, R, P, A, I, S).
@@ -243,6 +246,16 @@ class HeadlessSliceView(HeadlessView):
     def fit(self) -> None:
         """Fit the slice to its background volume, as the view's own button does."""
         self.logic.FitSliceToBackground()
+
+    def straighten(self) -> None:
+        """Back to the view's own orientation if its axes are at no right angle, where everything looks out of shape.
+
+        MRML turns a view into the planes of the volume that it shows, and those of a tilted stack are skewed.
+        """
+        matrix = matrix_to_array(self.node.GetSliceToRAS())[:3, :3]
+        if not np.allclose(matrix.T @ matrix, np.eye(3), atol=_SKEW):
+            self.node.SetOrientationToDefault()
+            self.fit()
 
     @property
     def offset(self) -> float:
