@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -39,13 +39,13 @@ _THREE_DIMENSIONAL: Final = 4
 Vector = tuple[float, float, float]
 
 
-def csa_entries(raw: bytes) -> dict[str, list[str]] | None:
-    """Name -> values of a CSA header of either kind; None when it is none."""
+def csa_entries(raw: bytes, names: Collection[str] | None = None) -> dict[str, list[str]] | None:
+    """Name -> values of a CSA header of either kind, of all entries or of those named; None when it is none."""
     newer = raw.startswith(b"SV10")
     # In CSA1 lengths are too large by the number of items of the first entry; tools differ on it, so both are tried.
     for length_of in _LENGTHS[1:] if newer else _LENGTHS:
         try:
-            return _entries(raw, 8 if newer else 0, length_of)
+            return _entries(raw, 8 if newer else 0, length_of, names)
         except (struct.error, ValueError):
             continue
     return None
@@ -56,7 +56,7 @@ Length = Callable[[tuple[int, ...], int], int]
 _LENGTHS: Final[tuple[Length, Length]] = (lambda item, first: item[0] - first, lambda item, _: item[1])
 
 
-def _entries(raw: bytes, pos: int, length_of: Length) -> dict[str, list[str]]:
+def _entries(raw: bytes, pos: int, length_of: Length, names: Collection[str] | None) -> dict[str, list[str]]:
     """The entries; struct.error or ValueError where it is no header."""
     (count,) = struct.unpack_from("<i", raw, pos)
     pos += 8
@@ -65,22 +65,26 @@ def _entries(raw: bytes, pos: int, length_of: Length) -> dict[str, list[str]]:
     entries: dict[str, list[str]] = {}
     first: int | None = None
     for _ in range(count):
-        name, _, _, _, items, mark = _ENTRY.unpack_from(raw, pos)
+        title, _, _, _, items, mark = _ENTRY.unpack_from(raw, pos)
         pos += _ENTRY.size
         if mark not in _MARKS:
             raise ValueError(mark)
         first = items if first is None else first
+        name = title.split(b"\0")[0].decode("latin-1")
+        wanted = names is None or name in names
         values = []
         for _ in range(items):
             length = length_of(_ITEM.unpack_from(raw, pos), first)
             pos += _ITEM.size
             if not 0 <= length <= len(raw) - pos:
                 raise ValueError(length)
-            value = raw[pos : pos + length].split(b"\0")[0].strip()
-            if value:
-                values.append(value.decode("latin-1"))
+            if wanted and length:
+                value = raw[pos : pos + length].split(b"\0")[0].strip()
+                if value:
+                    values.append(value.decode("latin-1"))
             pos += (length + 3) // 4 * 4
-        entries[name.split(b"\0")[0].decode("latin-1")] = values
+        if wanted:
+            entries[name] = values
     return entries
 
 

@@ -111,6 +111,11 @@ _CONVERTED: Final = (
     _tag("UnassignedSharedConvertedAttributesSequence"),
     _tag("UnassignedPerFrameConvertedAttributesSequence"),
 )
+_B_MATRIX_SEQUENCE: Final = _tag("DiffusionBMatrixSequence")
+_B_MATRIX: Final = tuple(_tag(f"DiffusionBValue{axes}") for axes in ("XX", "XY", "XZ", "YY", "YZ", "ZZ"))
+#: A b-matrix is of one direction if its second eigenvalue is at most this part of the first.
+_ONE_DIRECTION: Final = 0.1
+_REAL_WORLD_VALUES: Final = _tag("RealWorldValueMappingSequence")
 _DIMENSIONS: Final = _tag("DimensionIndexSequence")
 _DIMENSION_POINTER: Final = _tag("DimensionIndexPointer")
 _DIMENSION_LABEL: Final = _tag("DimensionDescriptionLabel")
@@ -162,7 +167,15 @@ _WANTED: Final = Wanted(
     | {tag for rules in _RULES.values() for tag in rules}
     | set(ATTRIBUTES)
     | {SHARED_FUNCTIONAL_GROUPS, PER_FRAME_FUNCTIONAL_GROUPS, SPECIFIC_CHARACTER_SET}
-    | {_DIFFUSION, _DIRECTION_SEQUENCE, *_DIFFUSION_TAGS.values(), *_CONVERTED}
+    | {
+        _REAL_WORLD_VALUES,
+        _B_MATRIX_SEQUENCE,
+        *_B_MATRIX,
+        _DIFFUSION,
+        _DIRECTION_SEQUENCE,
+        *_DIFFUSION_TAGS.values(),
+        *_CONVERTED,
+    }
     | {_DIMENSIONS, _DIMENSION_POINTER, _DIMENSION_LABEL},
     {**PRIVATE_ELEMENTS, 0x2005: frozenset({_PHILIPS_FRAME[2], _PHILIPS_BEGIN[2]})},
 )
@@ -226,6 +239,8 @@ class _Groups:
                             found[rule.field] = value
             elif macro == _DIFFUSION:
                 found.update(self._diffusion(items[0]))
+            elif macro == _REAL_WORLD_VALUES:
+                found["has_real_world_values"] = True
             elif macro in _CONVERTED:
                 # A classic image's left-over attributes; macros say it better.
                 found = {**self._converted(items[0]), **found}
@@ -251,7 +266,25 @@ class _Groups:
                 direction = numbers_of(raw, "FD", self.order)
                 if direction is not None and len(direction) == 3 and any(direction):
                     found["DiffusionGradientOrientation"] = direction
+        if found["DiffusionGradientOrientation"] is None:
+            for inner in items_of(item, _B_MATRIX_SEQUENCE)[:1]:
+                found["DiffusionGradientOrientation"] = self._main_direction(inner)
         return found
+
+    def _main_direction(self, item: Item) -> list[float] | None:
+        """The direction of a b-matrix that has one (C.8.13.5.9); its sign is arbitrary, the largest part positive."""
+        raw = [item.get(tag) for tag in _B_MATRIX]
+        parts = [numbers_of(part, "FD", self.order) if isinstance(part, bytes) else None for part in raw]
+        values = [part[0] for part in parts if part is not None]
+        if len(values) != len(_B_MATRIX):
+            return None
+        xx, xy, xz, yy, yz, zz = values
+        sizes, vectors = np.linalg.eigh(np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]))
+        if sizes[2] <= 0 or sizes[1] > _ONE_DIRECTION * sizes[2]:
+            return None
+        main = vectors[:, 2]
+        direction: list[float] = (main * np.sign(main[np.argmax(np.abs(main))])).tolist()
+        return direction
 
     def _number(self, item: Item, keyword: str) -> float | None:
         raw = item.get(_DIFFUSION_TAGS[keyword])
@@ -359,10 +392,11 @@ def _clock(field: str) -> Clock:
     return lambda values: seconds_of_datetime(values.get(field))
 
 
-_CLOCKS: Final[tuple[Clock, ...]] = (
-    _clock("FrameReferenceDateTime"),
-    _clock("FrameAcquisitionDateTime"),
-    lambda values: values.get("DynamicScanBegin"),
+#: seconds, and whether they count from the first temporal position
+_CLOCKS: Final[tuple[tuple[Clock, bool], ...]] = (
+    (_clock("FrameReferenceDateTime"), False),
+    (_clock("FrameAcquisitionDateTime"), False),
+    (lambda values: values.get("DynamicScanBegin"), True),
 )
 
 
@@ -371,7 +405,7 @@ def _settle_offsets(fields: list[dict[str, Any]]) -> None:
     indices = [values.get("TemporalPositionIndex") for values in fields]
     if any("TemporalPositionTimeOffset" in values for values in fields) or None in indices or len(set(indices)) < 2:
         return
-    for clock in _CLOCKS:
+    for clock, from_first in _CLOCKS:
         times = [clock(values) for values in fields]
         if None in times:
             continue
@@ -380,9 +414,11 @@ def _settle_offsets(fields: list[dict[str, Any]]) -> None:
             if time is not None:
                 begin[index] = min(time, begin.get(index, time))
         ordered = [begin[index] for index in sorted(begin)]
-        if np.all(np.diff(ordered) > 0):
+        # A later part of a concatenation does not hold the first temporal position.
+        if np.all(np.diff(ordered) > 0) and (from_first or min(begin) == 1):
+            start = 0.0 if from_first else ordered[0]
             for index, values in zip(indices, fields, strict=True):
-                values["TemporalPositionTimeOffset"] = round(begin[index] - ordered[0], 6)
+                values["TemporalPositionTimeOffset"] = round(begin[index] - start, 6)
             return
 
 

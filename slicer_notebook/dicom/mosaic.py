@@ -38,6 +38,9 @@ ENDS_WITHIN: Final = 0.25
 STEP_TOLERANCE: Final = 0.02
 
 _CSA_IMAGE, _CSA_SERIES, _CSA_GROUP = 0x10, 0x20, 0x0029
+_CSA_NAMES: Final = frozenset(
+    {"NumberOfImagesInMosaic", "SliceNormalVector", "B_value", "DiffusionGradientDirection", "DiffusionDirectionality"}
+)
 _SIEMENS: Final = Wanted(
     frozenset(),
     {
@@ -86,7 +89,7 @@ class _Siemens(NamedTuple):
     slices: int | None
     csa: dict[str, list[str]]
     protocol: Protocol | None
-    #: rows and columns that were acquired; the image may be interpolated
+    #: sizes that were acquired (the image may be interpolated): they check a number that the header only implies
     matrix: tuple[int, int] | None
 
 
@@ -103,15 +106,12 @@ def _csa_blob(root: Item, element: int) -> bytes | None:
 
 
 def _protocol(root: Item) -> Protocol | None:
-    series = _csa_blob(root, _CSA_SERIES)
-    entries = csa_entries(series) if series is not None else None
-    for name in ("MrPhoenixProtocol", "MrProtocol"):
-        for text in (entries or {}).get(name, [])[:1]:
-            found = protocol_of(text.encode("latin-1"))
-            if found is not None:
-                return found
-    text_only = private_value(root, 0x0021, "SIEMENS MR SDS 01", 0x19)
-    return protocol_of(text_only) if isinstance(text_only, bytes) else None
+    # The text is looked for in the header's bytes: to read the header's entries takes far longer.
+    for text in (_csa_blob(root, _CSA_SERIES), private_value(root, 0x0021, "SIEMENS MR SDS 01", 0x19)):
+        found = protocol_of(text) if isinstance(text, bytes) else None
+        if found is not None:
+            return found
+    return None
 
 
 def _matrix(root: Item) -> tuple[int, int] | None:
@@ -127,7 +127,7 @@ def _matrix(root: Item) -> tuple[int, int] | None:
 def _siemens(instance: Instance) -> _Siemens:
     root = read_nested(instance, _SIEMENS).root
     image = _csa_blob(root, _CSA_IMAGE)
-    csa = (csa_entries(image) if image is not None else None) or {}
+    csa = (csa_entries(image, _CSA_NAMES) if image is not None else None) or {}
     protocol = _protocol(root)
     said = set()
     raw = private_value(root, 0x0019, "SIEMENS MR HEADER", 0x0A)
@@ -140,7 +140,7 @@ def _siemens(instance: Instance) -> _Siemens:
     if len(said) > 1:
         raise _mosaic_error(f"its headers say {' and '.join(map(str, sorted(said)))} slices")
     count = said.pop() if said else None
-    matrix = _matrix(root)
+    matrix = _matrix(root) if count is None else None
     if count is None and matrix == (instance.Rows, instance.Columns):
         count = 1  # a slice of a series that was unpacked, and kept its ImageType
     if count is None and protocol is not None:
@@ -203,7 +203,7 @@ def planes_of_siemens_mosaic(instance: Instance) -> Planes:
 
 
 def _check_tile(grid: _Grid, said: _Siemens) -> None:
-    """The tile is what was acquired, interpolated or not, at least along one side: a phase may be cut short."""
+    """The tile is what was acquired, interpolated or not, at least along one side: the phase may be cut short."""
     if said.matrix is None:
         return
     largest = max(said.matrix)

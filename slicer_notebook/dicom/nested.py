@@ -12,7 +12,7 @@ import struct
 import warnings
 from collections.abc import Collection, Mapping
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import pydicom
 from pydicom.datadict import dictionary_VR
@@ -28,6 +28,7 @@ from slicer_notebook.dicom.scan import (
     RLE_LOSSLESS,
     UNDEFINED,
 )
+from slicer_notebook.dicom.tags import SPECIFIC_CHARACTER_SET
 
 __all__ = ["Item", "Nested", "UnreadableError", "Wanted", "items_of", "numbers_of", "private_value", "read_nested"]
 
@@ -267,18 +268,19 @@ def _item_of(dataset: pydicom.Dataset, wanted: Wanted, order: str, other_vrs: di
         tag = int(key)
         if not wanted.keeps(tag):
             continue
-        raw = dataset.get_item(key)
-        if isinstance(raw, RawDataElement) and raw.VR != "SQ" and isinstance(raw.value, bytes):
-            decoded: Any = dataset[key] if _standard_vr(tag) == "SQ" else None
-            if decoded is None:
-                item[tag] = raw.value
-                due = _standard_vr(tag)
-                if raw.VR and due and raw.VR not in (due, "UN") and tag not in other_vrs:
-                    other_vrs[tag] = raw.VR
-                continue
-        element = dataset[key]
-        if element.VR == "SQ":
+        raw, due = dataset.get_item(key), _standard_vr(tag)
+        if tag == SPECIFIC_CHARACTER_SET:
+            # pydicom reads it at once, to know how to decode the rest.
+            terms = dataset.get("SpecificCharacterSet") or ""
+            item[tag] = "\\".join([terms] if isinstance(terms, str) else terms).encode("ascii", "replace")
+        elif isinstance(raw, RawDataElement) and "SQ" not in (raw.VR, due):
+            item[tag] = raw.value or b""
+            if raw.VR and due and raw.VR not in (due, "UN"):
+                other_vrs.setdefault(tag, raw.VR)
+        elif (element := dataset[key]).VR == "SQ":
             item[tag] = [_item_of(inner, wanted, order, other_vrs) for inner in element.value]
+        elif element.is_empty:
+            item[tag] = b""
     return item
 
 

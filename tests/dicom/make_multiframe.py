@@ -220,6 +220,7 @@ def write_mosaic(
     newer: bool = True,
     raised: float = 0.0,
     private_count: int | None = None,
+    matrix: str | None = None,
     **attributes: Any,
 ) -> Path:
     """Write a Siemens mosaic of the phantom.
@@ -230,6 +231,7 @@ def write_mosaic(
         image_header: entries of the CSA image header; None for no header.
         text: the protocol; None for none.
         creators: whether the private creators are there.
+        matrix: AcquisitionMatrixText.
     """
     count, rows, columns = shape
     across = math.ceil(math.sqrt(count))
@@ -262,6 +264,8 @@ def write_mosaic(
         block.add_new(0x10, "OB", csa(image_header, newer=newer))
     if text is not None:
         block.add_new(0x20, "OB", csa({"UsedPatientWeight": ["70"], "MrPhoenixProtocol": [text]}, newer=newer))
+    if matrix is not None:
+        made.private_block(0x0051, "SIEMENS MR HEADER", create=True).add_new(0x0B, "SH", matrix)
     if not creators:
         del made[0x0029, 0x0010]
     return save(made, path, pixels)

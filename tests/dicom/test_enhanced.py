@@ -255,6 +255,35 @@ def test_b_value_by_slice(tmp_path):
     assert len(raised) == 4
 
 
+@pytest.mark.parametrize(
+    ("matrix", "direction"),
+    [
+        ((360.0, 0.0, -480.0, 0.0, 0.0, 640.0), [-0.6, 0.0, 0.8]),
+        ((500.0, 0.0, 0.0, 500.0, 0.0, 0.0), None),
+        ((0.0, 0.0, 0.0, 0.0, 0.0, 0.0), None),
+    ],
+)
+def test_the_direction_of_a_b_matrix(tmp_path, matrix, direction):
+    axes = ("XX", "XY", "XZ", "YY", "YZ", "ZZ")
+    diffusion = {
+        "DiffusionBValue": 1000.0,
+        "DiffusionDirectionality": "BMATRIX",
+        "DiffusionBMatrixSequence": {f"DiffusionBValue{a}": v for a, v in zip(axes, matrix, strict=True)},
+    }
+    path = write_frames(tmp_path / "a.dcm", [{**GEOMETRY, "MRDiffusionSequence": diffusion}])
+    found = planes(path)[0].DiffusionGradientOrientation
+    assert found == (None if direction is None else pytest.approx(direction, abs=1e-9))
+
+
+def test_a_later_part_of_a_concatenation_does_not_begin_at_zero(tmp_path):
+    def each(volume, _):
+        moment = f"20200102{100000 + 2 * volume}"
+        return {"FrameContentSequence": {"TemporalPositionIndex": volume + 5, "FrameAcquisitionDateTime": moment}}
+
+    path = write_enhanced(tmp_path / "a.dcm", volumes=2, each=each)
+    assert {plane.TemporalPositionTimeOffset for plane in planes(path)} == {None}
+
+
 def test_two_stacks(tmp_path):
     """Two stacks of one file are two volumes, though parallel, and each whole."""
     frames, pixels = [], []

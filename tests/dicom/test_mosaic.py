@@ -112,6 +112,17 @@ def test_a_slab(tmp_path, gap):
     check(path, gap)
 
 
+@pytest.mark.parametrize("matrix", ["6*4", "6p*6", "3*3s", "2p*3"])
+def test_a_number_that_only_the_protocol_implies_fits_what_was_acquired(tmp_path, matrix):
+    check(write_mosaic(tmp_path / "a", text=text_of(), matrix=matrix), 4.0)
+
+
+def test_a_number_that_does_not_fit_what_was_acquired(tmp_path):
+    """The protocol's five slices do not make a grid of four tiles."""
+    path = write_mosaic(tmp_path / "a", text=text_of(), matrix="9*9")
+    assert "do not fit what was acquired" in refused(path)[1]
+
+
 def test_the_number_of_the_private_attribute(tmp_path):
     header = image_header()
     del header["NumberOfImagesInMosaic"]
