@@ -25,7 +25,7 @@ from slicer_notebook.errors import IndexDatabaseError
 __all__ = ["Database"]
 
 #: Raised with every change of the schema or of what is read from headers; an older index is made anew.
-VERSION: Final = 5
+VERSION: Final = 6
 #: Seconds that a writer waits for another process's transaction; each of ours takes well under one.
 BUSY_TIMEOUT: Final = 60.0
 #: Values in one statement's list; SQLite's own limit was once 999.
@@ -50,9 +50,9 @@ def _schema() -> str:
     return f"""
 CREATE TABLE files (
     id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
-    series_id INTEGER, sop_uid TEXT, reason TEXT
+    series_id INTEGER, sop_uid TEXT, sop_class TEXT, reason TEXT
 );
-CREATE INDEX files_series ON files (series_id, sop_uid) WHERE series_id IS NOT NULL;
+CREATE INDEX files_series ON files (series_id, sop_uid, sop_class) WHERE series_id IS NOT NULL;
 CREATE INDEX files_sop ON files (sop_uid) WHERE sop_uid IS NOT NULL;
 CREATE TABLE records (id INTEGER PRIMARY KEY, record BLOB NOT NULL);
 CREATE TABLE series (
@@ -241,8 +241,8 @@ def _put_in(connection: sqlite3.Connection, rows: list[FileRow]) -> set[int]:
             if series_id is None:
                 series_id = series[key] = _series_number(connection, *key)
             records.append((number, row.record))
-        files.append((number, row.path, row.size, row.mtime_ns, series_id, row.sop_uid, row.reason))
-    connection.executemany("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", files)
+        files.append((number, row.path, row.size, row.mtime_ns, series_id, row.sop_uid, row.sop_class, row.reason))
+    connection.executemany("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)", files)
     connection.executemany("INSERT INTO records VALUES (?, ?)", records)
     return set(series.values())
 

@@ -6,7 +6,7 @@ import os
 import stat
 import warnings
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pydicom
 from pydicom.dataelem import RawDataElement
@@ -14,9 +14,19 @@ from pydicom.errors import InvalidDicomError
 from pydicom.multival import MultiValue
 
 from slicer_notebook.dicom.archives import ArchiveError, archive_of, file_path, needs_care, open_binary, status
+from slicer_notebook.dicom.attributes import plain_value
 from slicer_notebook.dicom.private import private_facts
 from slicer_notebook.dicom.records import Instance
-from slicer_notebook.dicom.scan import CHUNK, MAX_VALUE, Reader, Scan, Unscannable, looks_like_dicom, scan
+from slicer_notebook.dicom.scan import (
+    CHUNK,
+    IMPLICIT_LITTLE,
+    MAX_VALUE,
+    Reader,
+    Scan,
+    Unscannable,
+    looks_like_dicom,
+    scan,
+)
 from slicer_notebook.dicom.tags import (
     ATTRIBUTES,
     MODALITY_LUT_SEQUENCE,
@@ -59,7 +69,8 @@ def _instance(found: Scan, path: str, state: tuple[int, int]) -> Instance:
     order = ">" if found.big_endian else "<"
     if found.media_class == _MEDIA_DIRECTORY:
         raise DirectoryFileError
-    values = fields_of(found.elements, found.other_vrs, order)
+    implicit = found.transfer_syntax == IMPLICIT_LITTLE
+    values = fields_of(found.elements, found.other_vrs, order, implicit=implicit) | found.items
     missing = [name for name in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID") if not values.get(name)]
     if missing:
         raise NotTakenError(f"DICOM without {', '.join(missing)}", is_dicom=True)
@@ -95,6 +106,13 @@ def _scan_with_pydicom(path: str) -> Scan:
         # pydicom raises many kinds of error on damaged files, none of a common class of its own.
         except Exception as exc:
             raise NotTakenError(f"corrupt: {type(exc).__name__}: {exc}", is_dicom=True) from exc
+
+
+def _items_of(dataset: pydicom.Dataset) -> dict[str, list[dict[str, Any]]]:
+    """Keyword -> items of the wanted sequences. To be asked last: pydicom decodes other elements with a sequence."""
+    names = [attribute.keyword for attribute in ATTRIBUTES.values() if attribute.kind == "items"]
+    values = {name: plain_value(dataset[name]) for name in names if name in dataset}
+    return {name: value for name, value in values.items() if isinstance(value, list) and value}
 
 
 def _scan_of_dataset(dataset: pydicom.Dataset) -> Scan:
@@ -136,7 +154,7 @@ def _scan_of_dataset(dataset: pydicom.Dataset) -> Scan:
         if tag in ATTRIBUTES or tag == SPECIFIC_CHARACTER_SET or is_private_wanted(tag >> 16, tag & 0xFFFF)
     }
     media = str(meta.get("MediaStorageSOPClassUID", ""))
-    return Scan(syntax, media, kept, {}, seen, pixel_tag, 0, pixel_length, not little)
+    return Scan(syntax, media, kept, {}, seen, pixel_tag, 0, pixel_length, not little, _items_of(dataset))
 
 
 def read_header(path: str | Path) -> Instance:

@@ -8,11 +8,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from slicer_notebook.dicom.archives import is_there, shown_path
+from slicer_notebook.dicom.attributes import plain_values, read_dataset, tag_of
 from slicer_notebook.dicom.copies import contradictions, merge_copies
 from slicer_notebook.dicom.database import Database
 from slicer_notebook.dicom.folders import data_folder
@@ -28,6 +29,9 @@ from slicer_notebook.errors import (
     NotDicomError,
     UidNotFoundError,
 )
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 __all__ = ["Index", "data_folder"]
 
@@ -294,7 +298,53 @@ class Index:
         if not rows:
             raise _no_uid("series", str(uid))
         found = merge_copies(decode_instance(blob) for (blob,) in rows)
-        return sorted(found, key=lambda i: (i.InstanceNumber is None, i.InstanceNumber or 0, i.path))
+        return sorted(found, key=_reading_order)
+
+    def header(self, uid: str) -> Dataset:
+        """The data set of an instance, without pixels, as it is in the file.
+
+        Args:
+            uid: a SOP Instance UID, or a Series Instance UID for the series' first instance.
+
+        Raises:
+            UidNotFoundError: neither is in the index.
+            FileFormatError: the file is gone or cannot be read.
+        """
+        return read_dataset(self._path_of(uid))
+
+    def attributes(self, uids: Iterable[str], keywords: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Any attributes of instances, or of series' first instances, read from their files.
+
+        Args:
+            uids: SOP Instance UIDs or Series Instance UIDs.
+            keywords: DICOM keywords, or tags as ``0019,100C``.
+
+        Returns:
+            By UID and keyword: text, a number, bytes, a list of those, a list of dictionaries for a sequence; None
+            where the attribute is absent or empty.
+
+        Raises:
+            ArgumentError: no such keyword.
+            UidNotFoundError: a UID is not in the index.
+            FileFormatError: a file is gone or cannot be read.
+        """
+        names = list(keywords)
+        tags = [tag_of(name) for name in names]
+        return {uid: plain_values(read_dataset(self._path_of(uid), tags), names) for uid in uids}
+
+    def _path_of(self, uid: str) -> str:
+        for condition in ("f.sop_uid = ?", "f.series_id IN (SELECT id FROM series WHERE SeriesInstanceUID = ?)"):
+            rows = self._database.rows(
+                f"SELECT r.record FROM files f JOIN records r ON r.id = f.id WHERE {condition}", [uid]
+            )
+            found = merge_copies(decode_instance(blob) for (blob,) in rows)
+            if found:
+                return min(found, key=_reading_order).path
+        raise _no_uid("instance or series", uid)
+
+
+def _reading_order(instance: Instance) -> tuple[bool, int, str]:
+    return instance.InstanceNumber is None, instance.InstanceNumber or 0, instance.path
 
 
 def _poll(cancelled: Cancelled | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -23,13 +24,18 @@ __all__ = [
     "trigrams",
 ]
 
-STUDY_KEYWORDS: Final = (*StudyAttributes.__struct_fields__, "ModalitiesInStudy")
+STUDY_KEYWORDS: Final = (
+    *StudyAttributes.__struct_fields__,
+    "ModalitiesInStudy",
+    "SOPClassesInStudy",
+    "AnatomicRegionsInStudyCodeSequence",
+)
 #: a series' own; those of its study are in the study's row
 SERIES_KEYWORDS: Final = tuple(
     name for name in SeriesAttributes.__struct_fields__ if name not in StudyAttributes.__struct_fields__
 )
 #: What free text is looked for in: a study's own attributes, and the words of its series' (no UIDs, dates, numbers).
-_WORDS: Final = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+_WORDS: Final = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "SQ", "ST", "UC", "UT"})
 
 
 def _vr(keyword: str) -> str:
@@ -50,9 +56,18 @@ def searched(keyword: str, value: Any) -> str | None:
     """An attribute as searched in: folded, values of a list joined by a backslash, a name's groups between ``=``."""
     if value is None:
         return None
-    text = "\\".join(str(part) for part in value) if isinstance(value, list) else str(value)
+    text = "\\".join(_words(value))
     folded = fold(text)
     return f"={folded}=" if keyword in _NAMES else folded
+
+
+def _words(value: Any) -> list[str]:
+    """An attribute's values, and those in a sequence's items, as text."""
+    if isinstance(value, list):
+        return [word for part in value for word in _words(part)]
+    if isinstance(value, dict):
+        return [word for part in value.values() for word in _words(part)]
+    return [] if value is None else [str(value)]
 
 
 def trigrams(text: str) -> list[str]:
@@ -113,6 +128,16 @@ def _refresh_study(connection: sqlite3.Connection, number: int) -> None:
     record = Study(
         **values,
         ModalitiesInStudy=sorted({member.Modality for member in members if member.Modality}),
+        SOPClassesInStudy=sorted(
+            uid
+            for (uid,) in connection.execute(
+                "SELECT DISTINCT f.sop_class FROM series s JOIN files f ON f.series_id = s.id WHERE s.study_id = ?",
+                (number,),
+            )
+        ),
+        AnatomicRegionsInStudyCodeSequence=_distinct(
+            item for member in members for item in member.AnatomicRegionSequence or []
+        ),
         NumberOfStudyRelatedSeries=len(members),
         NumberOfStudyRelatedInstances=sum(member.NumberOfSeriesRelatedInstances for member in members),
     )
@@ -124,6 +149,14 @@ def _refresh_study(connection: sqlite3.Connection, number: int) -> None:
     for member in members:
         lines.update(dict.fromkeys(_text(member).split("\n")))
     _write_text(connection, number, "\n".join(lines))
+
+
+def _distinct(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for item in items:
+        if item not in found:
+            found.append(item)
+    return found
 
 
 def _write_text(connection: sqlite3.Connection, number: int, text: str | None) -> None:

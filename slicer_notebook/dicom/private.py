@@ -6,20 +6,26 @@ Private elements belong to the block whose creator they name (PS3.5 §7.8): (ggg
 - Siemens ``SIEMENS MR HEADER``: (0019,xx0A) images in mosaic US, (0019,xx0C) b-value IS, (0019,xx0E) gradient
   direction FD3;
 - GE ``GEMS_PARM_01``: (0043,xx39) IS, the first value is the b-value, plus an offset of 1e9 on newer systems;
-- Philips ``Philips Imaging DD 001``: (2001,xx03) b-value FL;
+- Philips ``Philips Imaging DD 001``: (2001,xx03) b-value FL; ``Philips MR Imaging DD 001``: (2005,xxB0), (2005,xxB1),
+  (2005,xxB2) FL gradient direction towards left, posterior, head;
 - UIH ``Image Private Header``: (0065,xx09) b-value FD, (0065,xx37) gradient direction FD3 (in the
-  image's own axes), (0065,xx50) images in grid.
+  image's own axes), (0065,xx50) images in grid;
+- Canon and Toshiba say it in Image Comments (0020,4000): ``b=1000(0.5,0.5,0.7)``, the direction in axes of their own,
+  which is not used.
 """
 
 from __future__ import annotations
 
 import math
+import re
 import struct
 from typing import Any
 
 __all__ = ["private_facts"]
 
 _GE_B_VALUE_OFFSET = 1_000_000_000
+_PHILIPS = (0xB0, 0xB1, 0xB2)
+_IN_COMMENTS = re.compile(r"\s*b=(\d+(?:\.\d+)?)\(")
 
 
 class _Private:
@@ -58,7 +64,7 @@ def _number(raw: bytes | None, code: str | None, order: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _b_value(private: _Private) -> float | None:
+def _b_value(private: _Private, values: dict[str, Any]) -> float | None:
     value = _number(private.get(0x0019, "SIEMENS MR HEADER", 0x0C), None, private.order)
     if value is None:
         value = _number(private.get(0x2001, "PHILIPS IMAGING DD 001", 0x03), "f", private.order)
@@ -68,6 +74,9 @@ def _b_value(private: _Private) -> float | None:
         value = _number(private.get(0x0043, "GEMS_PARM_01", 0x39), None, private.order)
         if value is not None and value >= _GE_B_VALUE_OFFSET:
             value %= _GE_B_VALUE_OFFSET
+    if value is None and str(values.get("Manufacturer", "")).upper().startswith(("CANON", "TOSHIBA")):
+        said = _IN_COMMENTS.match(str(values.get("ImageComments", "")))
+        value = float(said[1]) if said is not None else None
     return value
 
 
@@ -84,6 +93,11 @@ def _direction(private: _Private, values: dict[str, Any]) -> list[float] | None:
     direction = _vector(private.get(0x0019, "SIEMENS MR HEADER", 0x0E), private.order)
     if direction is not None:
         return direction
+    parts = [
+        _number(private.get(0x2005, "PHILIPS MR IMAGING DD 001", element), "f", private.order) for element in _PHILIPS
+    ]
+    if any(parts) and None not in parts:
+        return [part for part in parts if part is not None]
     in_image = _vector(private.get(0x0065, "IMAGE PRIVATE HEADER", 0x37), private.order)
     cosines = values.get("ImageOrientationPatient")
     if in_image is None or cosines is None or len(cosines) != 6:
@@ -118,7 +132,7 @@ def private_facts(elements: dict[int, bytes], values: dict[str, Any], order: str
     """
     facts: dict[str, Any] = {}
     private = _Private(elements, order)
-    if "DiffusionBValue" not in values and (b_value := _b_value(private)) is not None:
+    if "DiffusionBValue" not in values and (b_value := _b_value(private, values)) is not None:
         facts["DiffusionBValue"] = b_value
     if "DiffusionGradientOrientation" not in values and (direction := _direction(private, values)) is not None:
         facts["DiffusionGradientOrientation"] = direction

@@ -79,7 +79,7 @@ def _matching(keyword: str, vr: str, folded: str, column: str) -> tuple[str, lis
     """Single value and wild card matching (PS3.4 C.2.2.2.1 and .4)."""
     if vr == "PN":
         return f"{column} GLOB ?", [f"*[=\\]{_glob(folded)}[=\\]*"]
-    if keyword in _LISTS:
+    if keyword in _LISTS or vr == "SQ":
         return f"('\\' || {column} || '\\') GLOB ?", [f"*\\{_glob(folded)}\\*"]
     if "*" in folded or "?" in folded:
         return f"{column} GLOB ?", [_glob(folded)]
@@ -87,7 +87,9 @@ def _matching(keyword: str, vr: str, folded: str, column: str) -> tuple[str, lis
 
 
 #: Attributes with several values: a filter matches any one of them.
-_LISTS: Final = frozenset({"ModalitiesInStudy", "OtherPatientIDs", "AdmittingDiagnosesDescription"})
+_LISTS: Final = frozenset(
+    {"ModalitiesInStudy", "SOPClassesInStudy", "OtherPatientIDs", "AdmittingDiagnosesDescription"}
+)
 
 
 def _range(keyword: str, text: str, column: str, vr: str) -> tuple[str, list[Any]]:

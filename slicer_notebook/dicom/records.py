@@ -5,25 +5,38 @@ when the attribute is absent, empty or unreadable. Dates are ``YYYYMMDD`` and ti
 (DICOM DA and TM). Names in snake_case are facts about the files, which DICOM has no keyword for.
 
 `Series` carries its study's and patient's attributes as well, and `Instance` those of its series: a record stands
-alone.
+alone. Sequences are lists of dictionaries, an item each, by keyword.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import msgspec
 
 __all__ = ["Conflict", "IndexSummary", "Instance", "Series", "Skipped", "Study"]
 
 
+Items = list[dict[str, Any]]
+"""A sequence's items, each by keyword."""
+
+
 class PatientAttributes(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Attributes of the patient (PS3.3 C.7.1.1) and of the patient in this study (C.7.2.2)."""
+    """Attributes of the patient (PS3.3 C.7.1.1) and of the patient in this study (C.7.2.2).
+
+    With those of the levels below, all that can be asked for in the Query/Retrieve information models (PS3.4 C.6.1.1,
+    C.6.2.1).
+    """
 
     PatientName: str | None = None
     PatientID: str | None = None
     IssuerOfPatientID: str | None = None
+    IssuerOfPatientIDQualifiersSequence: Items | None = None
     OtherPatientIDs: list[str] | None = None
+    OtherPatientIDsSequence: Items | None = None
+    OtherPatientNames: list[str] | None = None
+    ReferencedPatientSequence: Items | None = None
     PatientBirthDate: str | None = None
     PatientBirthTime: str | None = None
     PatientSex: str | None = None
@@ -33,6 +46,8 @@ class PatientAttributes(msgspec.Struct, kw_only=True, omit_defaults=True):
     #: kilograms
     PatientWeight: float | None = None
     EthnicGroup: str | None = None
+    Occupation: str | None = None
+    AdditionalPatientHistory: str | None = None
     PatientComments: str | None = None
 
 
@@ -45,9 +60,15 @@ class StudyAttributes(PatientAttributes, kw_only=True, omit_defaults=True):
     StudyTime: str | None = None
     StudyDescription: str | None = None
     AccessionNumber: str | None = None
+    IssuerOfAccessionNumberSequence: Items | None = None
     ReferringPhysicianName: str | None = None
+    ReferringPhysicianIdentificationSequence: Items | None = None
+    PhysiciansOfRecord: list[str] | None = None
     NameOfPhysiciansReadingStudy: list[str] | None = None
     AdmittingDiagnosesDescription: list[str] | None = None
+    ProcedureCodeSequence: Items | None = None
+    ReferencedStudySequence: Items | None = None
+    OtherStudyNumbers: int | None = None
 
 
 class SeriesAttributes(StudyAttributes, kw_only=True, omit_defaults=True):
@@ -67,9 +88,16 @@ class SeriesAttributes(StudyAttributes, kw_only=True, omit_defaults=True):
     OperatorsName: list[str] | None = None
     PerformedProcedureStepStartDate: str | None = None
     PerformedProcedureStepStartTime: str | None = None
+    PerformedProcedureStepID: str | None = None
+    PerformedProcedureStepDescription: str | None = None
+    RequestAttributesSequence: Items | None = None
+    AnatomicRegionSequence: Items | None = None
+    #: BIPED or QUADRUPED; a quadruped's axes are other ones (C.7.6.2.1.1)
+    AnatomicalOrientationType: str | None = None
     Manufacturer: str | None = None
     ManufacturerModelName: str | None = None
     InstitutionName: str | None = None
+    InstitutionalDepartmentName: str | None = None
     StationName: str | None = None
     FrameOfReferenceUID: str | None = None
 
@@ -78,6 +106,8 @@ class Study(StudyAttributes, kw_only=True, omit_defaults=True):
     """A study in the index, with the patient's attributes."""
 
     ModalitiesInStudy: list[str] = []
+    SOPClassesInStudy: list[str] = []
+    AnatomicRegionsInStudyCodeSequence: Items = []
     NumberOfStudyRelatedSeries: int = 0
     #: distinct SOP Instance UIDs: a file that is there twice counts once
     NumberOfStudyRelatedInstances: int = 0
@@ -100,6 +130,7 @@ class Instance(SeriesAttributes, kw_only=True, omit_defaults=True):
     """
 
     SOPClassUID: str = ""
+    RelatedGeneralSOPClassUID: list[str] | None = None
     SOPInstanceUID: str = ""
     TransferSyntaxUID: str = ""
     InstanceNumber: int | None = None
@@ -113,6 +144,10 @@ class Instance(SeriesAttributes, kw_only=True, omit_defaults=True):
     ImageComments: str | None = None
     BurnedInAnnotation: str | None = None
     LossyImageCompression: str | None = None
+    ConceptNameCodeSequence: Items | None = None
+    ContentTemplateSequence: Items | None = None
+    ContainerIdentifier: str | None = None
+    SpecimenDescriptionSequence: Items | None = None
 
     # Geometry: Image Plane (C.7.6.2), projection images (C.8.11.4), secondary capture (C.8.6)
     ImagePositionPatient: list[float] | None = None

@@ -37,6 +37,7 @@ class FileRow(msgspec.Struct, array_like=True):
     study_uid: str | None = None
     series_uid: str | None = None
     sop_uid: str | None = None
+    sop_class: str | None = None
     reason: str | None = None
     record: bytes | None = None
 
@@ -70,6 +71,7 @@ def row_of(instance: Instance) -> FileRow:
         instance.StudyInstanceUID,
         instance.SeriesInstanceUID,
         instance.SOPInstanceUID,
+        instance.SOPClassUID,
         None,
         _encode(instance),
     )

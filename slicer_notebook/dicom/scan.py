@@ -10,9 +10,9 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from slicer_notebook.dicom.tags import PIXEL_TAGS, WANTED, is_private_wanted
+from slicer_notebook.dicom.tags import ATTRIBUTES, PIXEL_TAGS, WANTED, is_private_wanted
 
 __all__ = ["Scan", "Unscannable", "looks_like_dicom", "scan"]
 
@@ -70,6 +70,8 @@ class Scan(NamedTuple):
     #: -1 when undefined
     pixel_length: int
     big_endian: bool
+    #: keyword -> items of sequences, where the reader made them already
+    items: dict[str, list[dict[str, Any]]]
 
 
 Reader = Callable[[int, int], bytes]
@@ -244,8 +246,8 @@ def scan(read: Reader, size: int, head: bytes) -> Scan:
 
 #: What to do with an element, by its first bytes (tag, and VR where there is one): bits, and the tag above them. Nearly
 #: all elements are known by them, so that most cost one look-up.
-_LONG, _KEEP, _OTHER_VR, _PRIVATE, _SPECIAL = 1, 2, 4, 8, 16
-_TAG_SHIFT: Final = 5
+_LONG, _KEEP, _OTHER_VR, _PRIVATE, _SPECIAL, _SEQUENCE = 1, 2, 4, 8, 16, 32
+_TAG_SHIFT: Final = 6
 #: Learned as files are read; by (byte order, explicit VR).
 _ACTIONS: Final[dict[tuple[str, bool], dict[bytes, int]]] = {}
 #: Made-up tags of damaged files are not all remembered.
@@ -266,6 +268,8 @@ def _action(actions: dict[bytes, int], key: bytes, order: str, explicit: bool) -
     due = WANTED.get(tag)
     if tag in PIXEL_TAGS or (due is not None and (vr == b"SQ" or due == b"SQ")):
         action |= _SPECIAL | tag << _TAG_SHIFT
+        if due == b"SQ" and tag in ATTRIBUTES:
+            action |= _SEQUENCE | (_OTHER_VR if vr == b"UN" else 0)
     elif due is not None:
         action |= _KEEP | tag << _TAG_SHIFT
         if explicit and vr not in (due, b"UN"):
@@ -327,16 +331,22 @@ def _data_set(  # noqa: PLR0912, PLR0915
         if length == UNDEFINED:
             if action > _LONG:
                 seen.add(tag)
-            pos = _skip_undefined(window, base + offset, order, explicit and key[4:] != b"UN")
+            start = base + offset
+            pos = _skip_undefined(window, start, order, explicit and key[4:] != b"UN")
+            if action & _SEQUENCE and pos - start <= MAX_VALUE:
+                offset = at(start, pos - start)
+                elements[tag] = window.data[offset : offset + pos - start - 8]  # without its delimiter
+                if action & _OTHER_VR:
+                    other_vrs[tag] = "UN"
             data, base, last = window.data, window.base, len(window.data) - 12
             offset = pos - base
             continue
         pos = base + offset
         if pos + length > size:
             raise Unscannable(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) is longer than the file")
-        if action & _KEEP and length > MAX_VALUE:
+        if action & (_KEEP | _SEQUENCE) and length > MAX_VALUE:
             seen.add(tag)
-        elif action & _KEEP or (action & _PRIVATE and length <= MAX_PRIVATE_VALUE):
+        elif action & (_KEEP | _SEQUENCE) or (action & _PRIVATE and length <= MAX_PRIVATE_VALUE):
             if offset + length > last + 12:
                 offset = at(pos, length)
                 data, base, last = window.data, window.base, len(window.data) - 12
@@ -346,4 +356,4 @@ def _data_set(  # noqa: PLR0912, PLR0915
         offset += length
     if not pixel_tag and base + offset > size:
         raise Unscannable("the last element is longer than the file")
-    return Scan(*names, elements, other_vrs, seen, pixel_tag, pixel_offset, pixel_length, order == ">")
+    return Scan(*names, elements, other_vrs, seen, pixel_tag, pixel_offset, pixel_length, order == ">", {})

@@ -10,7 +10,7 @@ from slicer_notebook.dicom.records import Instance
 
 __all__ = ["ATTRIBUTES", "PIXEL_TAGS", "PRIVATE_ELEMENTS", "WANTED", "Attribute", "is_private_wanted"]
 
-Kind = Literal["text", "name", "int", "float", "date"]
+Kind = Literal["text", "name", "int", "float", "date", "items"]
 
 _KIND_OF_VR: Final[dict[str, Kind]] = {
     "PN": "name",
@@ -24,6 +24,7 @@ _KIND_OF_VR: Final[dict[str, Kind]] = {
     "FD": "float",
     "FL": "float",
     "DA": "date",
+    "SQ": "items",
 }
 
 
@@ -60,6 +61,7 @@ PER_FRAME_FUNCTIONAL_GROUPS: Final = 0x52009230
 
 #: Everything the scanner keeps at the top level of the data set, with the VR that it is due to have.
 WANTED: Final = {
+    # Sequences among them are kept as they are, the others below are noted only.
     **{tag: attribute.vr.encode("ascii") for tag, attribute in ATTRIBUTES.items()},
     SPECIFIC_CHARACTER_SET: b"CS",
     MODALITY_LUT_SEQUENCE: b"SQ",
@@ -77,6 +79,7 @@ PRIVATE_ELEMENTS: Final = {
     0x0043: frozenset({0x39}),
     0x0065: frozenset({0x09, 0x37, 0x50}),
     0x2001: frozenset({0x03}),
+    0x2005: frozenset({0xB0, 0xB1, 0xB2}),
 }
 
 

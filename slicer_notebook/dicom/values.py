@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 import struct
+import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from math import isfinite
 from typing import Any, Final
 
+from pydicom.dataelem import DataElement
+from pydicom.values import convert_SQ
+
+from slicer_notebook.dicom.attributes import plain_value
 from slicer_notebook.dicom.tags import ATTRIBUTES, SPECIFIC_CHARACTER_SET, Attribute
 from slicer_notebook.dicom.text import decode_person_names, decode_text, encodings_of
 
@@ -104,7 +109,26 @@ def _decoder(attribute: Attribute) -> Decoder:
     return _decode_words if attribute.multiple else _decode_word
 
 
-_DECODERS: Final = {tag: (attribute.keyword, _decoder(attribute)) for tag, attribute in ATTRIBUTES.items()}
+_DECODERS: Final[dict[int, tuple[str, Decoder | None]]] = {
+    tag: (attribute.keyword, None if attribute.kind == "items" else _decoder(attribute))
+    for tag, attribute in ATTRIBUTES.items()
+}
+
+
+#: What pydicom raises on sequences that are not as they should be.
+_DAMAGED: Final = (ArithmeticError, AttributeError, EOFError, LookupError, OSError, TypeError, ValueError, struct.error)
+
+
+def _items(raw: bytes, encodings: list[str], order: str, implicit: bool) -> list[dict[str, Any]] | None:
+    """A sequence's items, by keyword; None when there are none, or they cannot be read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            sequence = convert_SQ(raw, implicit, order == "<", encodings)
+            found = plain_value(DataElement(0x00081140, "SQ", sequence)) if raw else None
+        except _DAMAGED:
+            return None
+    return found or None
 
 
 @lru_cache(maxsize=256)
@@ -114,37 +138,40 @@ def _decoder_as(tag: int, vr: str) -> Decoder:
     return _number_decoder(attribute) if attribute.kind in ("int", "float") else _decoder(attribute)
 
 
-#: Values decoded before, by (tag, value as in the file): one such table for each character set and byte order. They do
-#: not grow beyond these many values and tables; then they begin anew.
+#: Values decoded before, by (tag, value as in the file): one such table for each character set and encoding. They grow
+#: to these many values and tables; then they begin anew.
 _MOST_REMEMBERED: Final = 8192
 _MOST_MEMORIES: Final = 16
 #: bytes
 _LONGEST_REMEMBERED: Final = 512
-_MEMORIES: Final[dict[tuple[bytes | None, str], dict[tuple[int, bytes], tuple[str, Any]]]] = {}
+_MEMORIES: Final[dict[tuple[bytes | None, str, bool], dict[tuple[int, bytes], tuple[str, Any]]]] = {}
 
 
-def _memory(charset: bytes | None, order: str) -> dict[tuple[int, bytes], tuple[str, Any]]:
-    known = _MEMORIES.get((charset, order))
+def _memory(charset: bytes | None, order: str, implicit: bool) -> dict[tuple[int, bytes], tuple[str, Any]]:
+    known = _MEMORIES.get((charset, order, implicit))
     if known is None:
         if len(_MEMORIES) >= _MOST_MEMORIES:
             _MEMORIES.clear()
         # Threads that fill two of them in turn lose some time, no value.
-        known = _MEMORIES[charset, order] = {}
+        known = _MEMORIES[charset, order, implicit] = {}
     elif len(known) > _MOST_REMEMBERED:
         known.clear()
     return known
 
 
-def fields_of(elements: dict[int, bytes], other_vrs: dict[int, str], order: str) -> dict[str, Any]:
+def fields_of(
+    elements: dict[int, bytes], other_vrs: dict[int, str], order: str, *, implicit: bool = False
+) -> dict[str, Any]:
     """Keyword -> value for the elements that `Instance` has a field for; empty and unreadable values are left out.
 
     Args:
         elements: tag -> value as in the file.
         other_vrs: tag -> VR where it is not the one of the standard.
         order: ``<`` or ``>``, the data set's byte order.
+        implicit: whether the data set has no VRs, and so the items of sequences none.
     """
     charset = elements.get(SPECIFIC_CHARACTER_SET)
-    known = _memory(charset, order)
+    known = _memory(charset, order, implicit)
     values: dict[str, Any] = {}
     for tag, raw in elements.items():
         # Most values of a slice are those of the slice before it.
@@ -154,14 +181,19 @@ def fields_of(elements: dict[int, bytes], other_vrs: dict[int, str], order: str)
             if attribute is None:
                 continue
             keyword, decode = attribute
-            if tag in other_vrs:
-                decode = _decoder_as(tag, other_vrs[tag])
-            value = decode(raw, encodings_of(charset), order) if raw else None
+            if decode is None:
+                # Items of a value of VR UN have no VRs (PS3.5 §6.2.2).
+                value = _items(raw, encodings_of(charset), order, implicit or tag in other_vrs)
+            else:
+                if tag in other_vrs:
+                    decode = _decoder_as(tag, other_vrs[tag])
+                value = decode(raw, encodings_of(charset), order) if raw else None
             if tag not in other_vrs and len(raw) <= _LONGEST_REMEMBERED:
                 known[tag, raw] = keyword, value
         else:
             keyword, value = found
         if value is not None:
+            # Lists are the caller's own; their items, where they are dictionaries, are not to be changed.
             values[keyword] = value.copy() if type(value) is list else value
     padding = values.get("PixelPaddingValue")
     if padding is not None and values.get("PixelRepresentation") == 1 and 1 << 15 <= padding < 1 << 16:

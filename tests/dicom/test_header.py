@@ -29,9 +29,25 @@ FILES = sorted(
 )
 
 
+def simple(element):
+    """An element of a sequence's item as plain data."""
+    if element.VR == "SQ":
+        return [{inner.keyword or f"{int(inner.tag):08X}": simple(inner) for inner in part} for part in element.value]
+    many = isinstance(element.value, MultiValue)
+    number = {"DS": float, "IS": int, "US": int, "UL": int, "FD": float, "FL": float}.get(element.VR)
+    found = [
+        number(v) if number else str(v).strip("\0 ")
+        for v in (element.value if many else [element.value or ""])
+        if v != "" or not number
+    ]
+    return (found if many else found[0] if found and found[0] != "" else None) or None
+
+
 def expected_value(item, attribute):
     """What pydicom gives for an attribute, as a field of `Instance` should hold it."""
     value = item.get(attribute.keyword)
+    if attribute.kind == "items":
+        return [{inner.keyword or f"{int(inner.tag):08X}": simple(inner) for inner in part} for part in value or []]
     values = list(value) if isinstance(value, MultiValue | list) else [value]
     if not any(v is not None and v != "" for v in values):
         return None
