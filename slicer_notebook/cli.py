@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 import sys
-import time
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -13,14 +12,13 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn
 from rich.table import Table
 from rich.text import Text
 
+from slicer_notebook import cli_dicom, kernelspec
 from slicer_notebook import doctor as checks
-from slicer_notebook import kernelspec
 from slicer_notebook.errors import SlicerNotebookError
+from slicer_notebook.terminal import err, out, progress
 
 __all__ = ["app", "main"]
 
@@ -33,18 +31,9 @@ app = typer.Typer(
 )
 kernels = typer.Typer(help="The kernel 'Slicer (headless)' in Jupyter's list of kernels.", no_args_is_help=True)
 app.add_typer(kernels, name="kernelspec")
+cli_dicom.register(app)
 
 MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[red]fail[/]"}
-
-
-def out() -> Console:
-    """Standard output. Made anew at each use: tests and pipes replace the stream."""
-    return Console(file=sys.stdout, soft_wrap=False, highlight=False)
-
-
-def err() -> Console:
-    """Standard error."""
-    return Console(file=sys.stderr, soft_wrap=True, highlight=False)
 
 
 @app.command()
@@ -139,37 +128,9 @@ def fetch_sample_data(
     """Fetch the sample study: a real chest CT, 133 slices of LIDC-IDRI-0001 (35 MB to download). Prints its folder."""
     from slicer_notebook import sample_data
 
-    console = err()
-    columns = ("{task.description}", BarColumn(), TaskProgressColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("Sample study", total=None)
-        lines = ProgressLines(console)
-
-        def show(done: int, total: int, text: str) -> None:
-            bar.update(task, completed=done, total=total, description=text)
-            if not console.is_terminal:
-                lines.show(done, total, text)
-
+    with progress("Sample study") as show:
         result = sample_data.fetch(folder, progress=show)
     out().print(f"sample study: {result}", soft_wrap=True, markup=False)
-
-
-class ProgressLines:
-    """Progress where the output is a file or a pipe: a line when something new starts, and then every few seconds."""
-
-    INTERVAL_S = 5.0
-
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self.text = ""
-        self.last = 0.0
-
-    def show(self, done: int, total: int, text: str) -> None:
-        """Print a line if it is time for one."""
-        now = time.monotonic()
-        if text != self.text or now - self.last >= self.INTERVAL_S:
-            self.text, self.last = text, now
-            self.console.print(f"{text}: {100 * done // max(total, 1)} %", markup=False)
 
 
 def main() -> None:
