@@ -284,6 +284,52 @@ def test_a_later_part_of_a_concatenation_does_not_begin_at_zero(tmp_path):
     assert {plane.TemporalPositionTimeOffset for plane in planes(path)} == {None}
 
 
+def with_philips_attributes(path, b_values):
+    """Add what Philips keeps of each frame in a private sequence: b-value, direction, begin of the dynamic scan."""
+    source = pydicom.dcmread(path)
+    for number, frame in enumerate(source.PerFrameFunctionalGroupsSequence):
+        inner = pydicom.Dataset()
+        block = inner.private_block(0x2001, "Philips Imaging DD 001", create=True)
+        block.add_new(0x03, "FL", b_values[number])
+        block = inner.private_block(0x2005, "Philips MR Imaging DD 001", create=True)
+        for element, part in zip((0xB0, 0xB1, 0xB2), (0.6, 0.0, -0.8), strict=True):
+            block.add_new(element, "FL", part if b_values[number] else 0.0)
+        block.add_new(0xA0, "FL", 7.5 + 2.5 * number)
+        # The rescale in here is not that of the frame.
+        inner.RescaleSlope = "77"
+        frame.private_block(0x2005, "Philips MR Imaging DD 005", create=True).add_new(0x0F, "SQ", [inner])
+    source.save_as(path)
+    return path
+
+
+def test_private_diffusion_where_the_macro_is_missing(tmp_path):
+    path = with_philips_attributes(write_frames(tmp_path / "a.dcm", [GEOMETRY] * 3), [0.0, 800.0, 800.0])
+    found = planes(path)
+    assert [plane.DiffusionBValue for plane in found] == [0.0, 800.0, 800.0]
+    assert found[0].DiffusionGradientOrientation is None
+    assert found[1].DiffusionGradientOrientation == pytest.approx([0.6, 0.0, -0.8])
+    assert {plane.RescaleSlope for plane in found} == {None}
+
+
+def test_private_zeros_are_no_diffusion(tmp_path):
+    path = with_philips_attributes(write_frames(tmp_path / "a.dcm", [GEOMETRY] * 3), [0.0] * 3)
+    assert {plane.DiffusionBValue for plane in planes(path)} == {None}
+
+
+def test_the_macro_wins_over_private_diffusion(tmp_path):
+    frames = [{**GEOMETRY, "MRDiffusionSequence": DIFFUSION[number]} for number in range(3)]
+    path = with_philips_attributes(write_frames(tmp_path / "a.dcm", frames), [5.0] * 3)
+    assert [plane.DiffusionBValue for plane in planes(path)] == [0.0, 700.0, 700.0]
+
+
+def test_private_begin_of_dynamic_scans(tmp_path):
+    """Philips writes one date and time into all frames; also a later part of a concatenation knows its times."""
+    moment = {"FrameAcquisitionDateTime": "20200102100000"}
+    frames = [{**GEOMETRY, "FrameContentSequence": {"TemporalPositionIndex": index, **moment}} for index in (4, 5, 6)]
+    path = with_philips_attributes(write_frames(tmp_path / "a.dcm", frames), [0.0] * 3)
+    assert [plane.TemporalPositionTimeOffset for plane in planes(path)] == [7.5, 10.0, 12.5]
+
+
 def test_two_stacks(tmp_path):
     """Two stacks of one file are two volumes, though parallel, and each whole."""
     frames, pixels = [], []
