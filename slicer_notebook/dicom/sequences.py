@@ -29,6 +29,10 @@ _AXES: Final[dict[str, tuple[str, str, float]]] = {
     # PS3.3 C.8.9.4.1.5: milliseconds since the series' reference time
     "FrameReferenceTime": ("time", "s", 1e-3),
 }
+#: Attributes that only count volumes.
+_COUNTERS: Final = frozenset(
+    {"AcquisitionNumber", "InstanceNumber", "TemporalPositionIdentifier", "TemporalPositionIndex"}
+)
 #: Affines of volumes at one place differ by no more than this, mm: positions within it are the same (`geometry`).
 _SAME_PLACE: Final = 0.02
 
@@ -155,7 +159,7 @@ def _times(volumes: list[VolumePlan]) -> SequenceAxis | None:
 
 def _intervals(volumes: list[VolumePlan], dimension: Dimension) -> SequenceAxis | None:
     """No clock, but an interval: of temporal positions, or of echo-planar images, which take a volume in each TR."""
-    if dimension.keyword not in ("InstanceNumber", "TemporalPositionIdentifier", "TemporalPositionIndex"):
+    if dimension.keyword not in _COUNTERS:
         return None
     head = volumes[0].instances[0]
     echo_planar = head.MRAcquisitionType == "2D" and "EP" in (head.ScanningSequence or [])
