@@ -202,6 +202,20 @@ def header(host: Host, uid: str, database: str | None = None) -> bytes:
     return header_bytes(_open_index(database), uid)
 
 
+@command("dicom.attributes", thread="worker", journal=False)
+def attributes(
+    host: Host, uids: list[str], keywords: list[str], database: str | None = None
+) -> dict[str, dict[str, Any]]:
+    """Any attributes of instances, or of series' first instances, from their files; by UID and keyword.
+
+    Raises:
+        ArgumentError: no such keyword.
+        UidNotFoundError: neither a SOP nor a Series Instance UID of the index.
+        FileFormatError: a file is gone or cannot be read.
+    """
+    return _open_index(database).attributes(uids, keywords)
+
+
 @contextlib.contextmanager
 def _files_may_be_gone() -> Iterator[None]:
     try:

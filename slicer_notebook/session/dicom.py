@@ -131,6 +131,27 @@ class Dicom:
         raw: bytes = self._session.call("dicom.header", uid=_uid(uid), database=self.database)
         return pydicom.dcmread(io.BytesIO(raw), force=True)
 
+    def attributes(self, of: str | Series | Sequence[str | Series], *keywords: str) -> dict[str, dict[str, Any]]:
+        """Any attributes of instances or series (of a series' first instance), read from their files.
+
+        Args:
+            of: SOP or Series Instance UIDs of the index, or `Series` records; one or several.
+            keywords: DICOM keywords, or tags as ``"0019,100C"``.
+
+        Returns:
+            By UID and keyword: text, a number, bytes, a list of those; None where the attribute is absent or empty.
+
+        Raises:
+            ArgumentError: no such keyword.
+            UidNotFoundError: no such instance or series in the index.
+            FileFormatError: a file is gone or cannot be read.
+        """
+        several = [of] if isinstance(of, (str, Series)) or not isinstance(of, Sequence) else list(of)
+        found: dict[str, dict[str, Any]] = self._session.call(
+            "dicom.attributes", uids=[_uid(each) for each in several], keywords=list(keywords), database=self.database
+        )
+        return found
+
     def _header_of(self, node: Node, uid: str) -> Dataset:
         """Header of a loaded node's first instance. Raises `ArgumentError` for a node that is not from DICOM."""
         if not uid:

@@ -69,6 +69,34 @@ def test_a_plan_in_words() -> None:
     assert facts["refused"] == [{"reason": "segmentation", "message": "A segmentation.", "files": 1}]
 
 
+def test_sequences_and_images_are_told_with_the_volumes() -> None:
+    shared = {"files": 1, "shape": [1, 600, 800], "spacing": [1, 1, 1], "orientation": "projection", "warnings": []}
+    facts = rows.plan_facts(
+        {
+            "volumes": [],
+            "sequences": [
+                {
+                    **shared,
+                    "name": "4: fMRI",
+                    "shape": [20, 64, 64],
+                    "spacing": [3, 3, 4],
+                    "orientation": "axial",
+                    "axis": {"name": "time", "values": [0.0, 2.0, 4.0]},
+                    "warnings": ["a gap"],
+                }
+            ],
+            "images": [{**shared, "name": "5: US", "image": True, "calibrated": False}],
+            "warnings": [],
+            "refused": [],
+        }
+    )
+    assert [(each["size"], each["spacing"], each["orientation"]) for each in facts["volumes"]] == [
+        ("3 over time, 64 \u00d7 64 \u00d7 20", "3 \u00d7 3 \u00d7 4 mm", "axial"),
+        ("800 \u00d7 600", "of unknown size", "image"),
+    ]
+    assert facts["warnings"] == ["a gap"]
+
+
 def test_the_static_table_escapes_and_tells_what_it_leaves_out() -> None:
     studies = [Study(StudyInstanceUID=str(k), PatientName="<b>Ada</b>", PatientID=str(k)) for k in range(60)]
     series = {"0": [rows.series_row(Series(SeriesInstanceUID="s", SeriesDescription="<i>", Modality="CT"))]}
