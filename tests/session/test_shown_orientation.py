@@ -49,15 +49,15 @@ def phantom(ras: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
     return values
 
 
-def scan(folder: Path, cosines: Sequence[float], lean: float = 0.0) -> None:
+def scan(folder: Path, cosines: Sequence[float], lean: float = 0.0, slices: int = SIZE) -> None:
     """Write a series of the phantom; ``lean`` shifts each slice along its columns by that part of the step."""
     folder.mkdir()
     cosines = [float(f"{value:.10f}") for value in cosines]
     row, column = np.array(cosines[:3]), np.array(cosines[3:])
     normal = np.cross(row, column)
     half = (SIZE - 1) / 2 * STEP
-    for k in range(SIZE):
-        along = STEP * k - half
+    for k in range(slices):
+        along = STEP * (k - (slices - 1) / 2)
         position = MIDDLE * [-1, -1, 1] + normal * along + column * along * lean - (row + column) * half
         pixels = phantom(make.lps_positions(cosines, (STEP, STEP), position, SIZE, SIZE) * [-1, -1, 1])
         item = make.dataset(
@@ -121,6 +121,32 @@ def test_marks_are_seen_where_the_patient_has_them(slicer: sn.Session, tmp_path:
         assert top_y - left_y < -0.15, (view, marks)
         # As far to the left as to the top: both marks are 26 mm from the middle.
         assert abs((left_x - top_x) - (top_y - left_y)) < 0.01, (view, marks)
+
+
+@pytest.mark.parametrize(
+    ("name", "left", "top"),
+    [("axial", "R", "A"), ("coronal", "R", "S"), ("coronal, from behind", "R", "S"), ("sagittal", "A", "S"),
+     ("sagittal, from the right", "A", "S"), ("decubitus right", "R", "A"), ("axial, feet first prone", "R", "A")],
+)  # fmt: skip
+def test_a_single_slice_is_shown_in_its_own_plane(
+    slicer: sn.Session, tmp_path: Path, name: str, left: str, top: str
+) -> None:
+    scan(tmp_path / "scan", SCANS[name][0], slices=1)
+    slicer.dicom.database = str(tmp_path / "index.sqlite3")
+    try:
+        slicer.dicom.index(tmp_path / "scan").result(60)
+        [volume] = slicer.dicom.load(slicer.dicom.series()[0])
+    finally:
+        slicer.dicom.database = None
+    assert isinstance(volume, sn.Volume)
+    volume.window_level = (1200, 600)
+    shown = {view: seen(slicer.view(view)) for view in ("Red", "Green", "Yellow")}
+    whole = [marks for marks in shown.values() if marks]
+    assert whole, shown
+    for marks in whole:
+        assert set(marks) == {left, top}, shown
+        assert marks[left][0] - marks[top][0] < -0.15, shown
+        assert marks[top][1] - marks[left][1] < -0.15, shown
 
 
 def slicer_axes(slicer: sn.Session, view: str) -> npt.NDArray[Any]:
