@@ -66,23 +66,43 @@ def index(
         list[Path] | None,
         typer.Argument(help="Folders, files, ZIP archives, DICOMDIRs, Slicer's own ctkDICOM.sql.", show_default=False),
     ] = None,
+    *,
     database: Database = None,
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Look again at all that is indexed, instead of at paths.")
+    ] = False,
+    slicer: Annotated[
+        bool,
+        typer.Option("--slicer", help="Index what the desktop Slicer's DICOM databases list, found by themselves."),
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Name each file that was passed over.")] = False,
     as_json: Json = False,
 ) -> None:
     """Remember the DICOM files in folders: what is new or changed is read, what is gone is forgotten."""
-    if refresh == bool(paths):
-        raise typer.BadParameter("name folders or files, or --refresh")
+    if refresh == bool(paths or slicer):
+        raise typer.BadParameter("name folders or files, or --slicer, or --refresh alone")
+    places = [*(paths or []), *(_slicer_databases() if slicer else [])]
     with progress("Looking", lines=not as_json) as show:
         opened = _open(database)
-        summary = opened.refresh(progress=show) if refresh else opened.add(*(paths or []), progress=show)
+        summary = opened.refresh(progress=show) if refresh else opened.add(*places, progress=show)
     if as_json:
         _print_json(summary)
     else:
         _print_summary(summary, verbose)
+
+
+def _slicer_databases() -> list[Path]:
+    from slicer_notebook.dicom import slicer_databases
+
+    found = slicer_databases()
+    for database in found:
+        what = database.problem or f"{database.studies} studies, {database.images} images"
+        err().print(f"{database.path}: {what}", markup=False)
+    usable = [Path(database.path) for database in found if not database.problem]
+    if not usable:
+        err().print("The desktop Slicer has no DICOM database here that can be read.", markup=False)
+        raise typer.Exit(1)
+    return usable
 
 
 def _print_summary(summary: IndexSummary, verbose: bool) -> None:

@@ -17,6 +17,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from slicer_notebook.dicom.ctk import SlicerDatabase, slicer_databases
+    from slicer_notebook.dicom.ctk_add import SlicerAdditions, add_to_slicer
     from slicer_notebook.dicom.folders import data_folder
     from slicer_notebook.dicom.index import Index
     from slicer_notebook.dicom.load import SequenceData, VolumeData, read, read_sequence
@@ -44,19 +46,27 @@ __all__ = [
     "Series",
     "SeriesPlan",
     "Skipped",
+    "SlicerAdditions",
+    "SlicerDatabase",
     "Study",
     "VolumeData",
     "VolumePlan",
+    "add_to_slicer",
     "data_folder",
     "plan",
     "read",
     "read_sequence",
+    "slicer_databases",
     "thumbnail",
 ]
 
 #: Public name -> module that defines it. Imported at first use: a notebook needs the records only, not pydicom. No
 #: module may have the name of something public: importing it would put the module in that thing's place.
 _EXPORTS = {
+    "SlicerAdditions": "ctk_add",
+    "SlicerDatabase": "ctk",
+    "add_to_slicer": "ctk_add",
+    "slicer_databases": "ctk",
     "Conflict": "records",
     "Dimension": "split",
     "Index": "index",

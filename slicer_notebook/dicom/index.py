@@ -73,9 +73,10 @@ class Index:
     ) -> IndexSummary:
         """Index files and folders, with all below them; of ZIP archives (named .zip, or given), with all in them.
 
-        A DICOMDIR that is given stands for the files that it names; in a folder, files are found without it. A member
-        of an archive can be given as ``archive.zip!/member``. Files whose names are not UTF-8 are indexed under names
-        with their bytes escaped.
+        A DICOMDIR that is given stands for the files that it names; in a folder, files are found without it. The
+        desktop Slicer's DICOM database, ``ctkDICOM.sql`` or its folder, stands for the files that it lists: it is only
+        read, and Slicer may be running. A member of an archive can be given as ``archive.zip!/member``. Files whose
+        names are not UTF-8 are indexed under names with their bytes escaped.
 
         Only new and changed files (by size and modification time) are read; files that are gone from an added folder
         leave the index. What was done is kept if the run is cancelled or killed: the next one goes on from there.

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
+from slicer_notebook.dicom import ctk
 from slicer_notebook.dicom.archives import (
     SEPARATOR,
     ArchiveError,
@@ -26,6 +27,7 @@ from slicer_notebook.errors import ArgumentError, PathNotFoundError
 
 __all__ = ["Survey", "below", "roots_of"]
 
+_SQLITE: Final = b"SQLite format 3\0"
 _MEDIA_DIRECTORY: Final = b"1.2.840.10008.1.3.10"
 #: Bytes in which a file's meta information names its SOP class.
 _HEAD: Final = 512
@@ -58,7 +60,7 @@ class Survey:
         opened: archives whose members are in ``found``, for they are new or changed.
         known: by path, what the index has from these places.
         started: when, by the monotonic clock.
-        skipped: folders that cannot be listed, and files that a DICOMDIR names in vain.
+        skipped: folders that cannot be listed, and files that a DICOMDIR or a database names in vain.
     """
 
     def __init__(self, database: Database, poll: Callable[[], None]) -> None:
@@ -78,6 +80,9 @@ class Survey:
     def look(self, root: str) -> None:
         """Look at a path, as `roots_of` gives it."""
         real = file_path(root)
+        if os.path.isfile(os.path.join(real, ctk.FILE_NAME)):
+            self._look_by_slicer(os.path.join(root, ctk.FILE_NAME))
+            return
         if os.path.isdir(real):
             self._know(below(root))
             self._take(walk(real, self._unlistable))
@@ -91,6 +96,8 @@ class Survey:
         if head.startswith((b"PK\3\4", b"PK\5\6")):
             self._know(below(root))
             self._open(file)
+        elif head.startswith(_SQLITE):
+            self._look_by_slicer(root)
         elif _MEDIA_DIRECTORY in head:
             self._look_by_directory(file)
         else:
@@ -215,8 +222,24 @@ class Survey:
             return
         self._know(_listed([directory.path, *there, *missing]))
         self.found[directory.path] = directory
-        self._take(found_file(path, os.stat(path)) for path in map(file_path, there))
-        self.skipped += [Skipped(path=path, reason=f"named in {directory.path!r}, but not there") for path in missing]
+        self._take_named(directory.path, [*there, *missing])
+
+    def _look_by_slicer(self, root: str) -> None:
+        """The files that the desktop Slicer's DICOM database lists."""
+        listed = [shown_path(path) for path in ctk.listed_files(file_path(root))]
+        self._know(_listed(listed))
+        self._take_named(root, listed)
+
+    def _take_named(self, by: str, paths: list[str]) -> None:
+        """Files that another file names, of which some may not be there."""
+        for path in paths:
+            real = file_path(path)
+            try:
+                self._take([found_file(real, os.stat(real))])
+            except OSError as exc:
+                missing = isinstance(exc, FileNotFoundError | NotADirectoryError)
+                reason = "but not there" if missing else f"not readable: {exc.strerror or exc}"
+                self.skipped.append(Skipped(path=path, reason=f"named in {by!r}, {reason}"))
 
 
 def roots_of(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
