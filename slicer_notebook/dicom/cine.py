@@ -56,6 +56,8 @@ ULTRASOUND: Final = frozenset(_UID + tail for tail in ("3", "3.1", "6", "6.1"))
 RT_IMAGE: Final = _UID + "481.1"
 #: Classes of single slices; several frames of them are outside the standard.
 _SINGLE_SLICES: Final = frozenset(_UID + tail for tail in ("2", "4", "128"))
+#: What Frame Increment Pointer names where frames are moments.
+_MOMENTS: Final = frozenset({"FrameTime", "FrameTimeVector"})
 #: Two regions' deltas are the same within this part.
 _SAME_DELTA: Final = 1e-3
 _TWO_DIMENSIONAL, _CENTIMETRES = 1, 3
@@ -96,17 +98,20 @@ def planes_of_cine(instance: Instance) -> Planes:
         NotSplitError: frames that should be slices, and do not say where.
         UnreadableError: the file is gone.
     """
-    if instance.SOPClassUID in _SINGLE_SLICES:
-        name = UID(instance.SOPClassUID).name
-        raise NotSplitError(Reason.MULTIFRAME, f"{instance.NumberOfFrames} frames in a {name}, which has but one")
     header = _Header(read_nested(instance, _WANTED))
     if instance.SOPClassUID == NUCLEAR:
         return _nuclear(instance, header)
     warnings: list[str] = []
     changes = _calibration(instance, header, warnings)
     times = _times(header, instance.NumberOfFrames or 1, warnings)
-    # A position at the top level cannot be that of each frame.
-    whole = msgspec.structs.replace(instance, ImagePositionPatient=None, ImageOrientationPatient=None, **changes)
+    if instance.SOPClassUID not in _SINGLE_SLICES:
+        # A position at the top level cannot be that of each frame.
+        changes.update(ImagePositionPatient=None, ImageOrientationPatient=None)
+    elif times is None or not _MOMENTS & set(header.pointers()):
+        name = UID(instance.SOPClassUID).name
+        raise NotSplitError(Reason.MULTIFRAME, f"{instance.NumberOfFrames} frames in a {name}, which has but one")
+    # (Else it is one slice at several moments, as some older scanners wrote a beating heart.)
+    whole = msgspec.structs.replace(instance, **changes)
     return Planes(
         (
             msgspec.structs.replace(
@@ -153,7 +158,7 @@ def _times(header: _Header, count: int, warnings: list[str]) -> list[float] | No
     interval = header.number("FrameTime")
     if interval is not None and interval > 0 and (not pointers or "FrameTime" in pointers):
         return [round(number * interval / 1000.0, 6) for number in range(count)]
-    if pointers and not {"FrameTime", "FrameTimeVector"} & set(pointers):
+    if pointers and not _MOMENTS & set(pointers):
         return None
     for keyword in ("CineRate", "RecommendedDisplayFrameRate"):
         rate = header.number(keyword)
@@ -197,23 +202,17 @@ def _region_spacing(instance: Instance, header: _Header, warnings: list[str]) ->
 
 def _nuclear(instance: Instance, header: _Header) -> Planes:
     count = instance.NumberOfFrames or 1
-    named = [keyword for keyword in header.pointers() if keyword in _VECTORS]
-    vectors: dict[str, list[int]] = {}
-    for keyword in named:
-        numbers = header.numbers(keyword)
-        if numbers is None or len(numbers) != count or any(number != int(number) for number in numbers):
-            held = len(numbers or [])
-            raise NotSplitError(Reason.MULTIFRAME, f"{keyword} numbers {held} frames, where there are {count}")
-        vectors[keyword] = [int(number) for number in numbers]
+    is_reconstructed = any("RECON" in part for part in instance.ImageType or [])
+    warnings: list[str] = []
+    vectors = _vectors(header, count, warnings, slices=is_reconstructed)
     fields: list[dict[str, Any]] = [{"frame": number} for number in range(count)]
     for number, values in enumerate(fields):
         values["ImagePositionPatient"] = values["ImageOrientationPatient"] = None
         if vectors:
             values["DimensionIndexValues"] = [vector[number] for vector in vectors.values()]
-    warnings: list[str] = []
     if count == 1 and instance.ImagePositionPatient is not None and instance.ImageOrientationPatient is not None:
         return Planes([instance])
-    if "SliceVector" in vectors and any("RECON" in part for part in instance.ImageType or []):
+    if "SliceVector" in vectors and is_reconstructed:
         _place_slices(instance, header, vectors, fields)
     elif not vectors:
         times = _times(header, count, warnings)
@@ -226,6 +225,24 @@ def _nuclear(instance: Instance, header: _Header) -> Planes:
         _dynamic(header, vectors, fields)
     planes = (msgspec.structs.replace(instance, **values) for values in fields)
     return Planes(planes, warnings=warnings, dimension_names=vectors)
+
+
+def _vectors(header: _Header, count: int, warnings: list[str], *, slices: bool) -> dict[str, list[int]]:
+    """Keyword -> number of each frame; ``slices``: nothing can be done without the slices' numbers."""
+    vectors: dict[str, list[int]] = {}
+    for keyword in header.pointers():
+        if keyword not in _VECTORS:
+            continue
+        numbers = header.numbers(keyword) or []
+        if len(numbers) == count and all(number == int(number) for number in numbers):
+            vectors[keyword] = [int(number) for number in numbers]
+        elif keyword == "SliceVector" and slices:
+            raise NotSplitError(
+                Reason.MULTIFRAME, f"SliceVector numbers {len(numbers)} frames, where there are {count}"
+            )
+        else:
+            warnings.append(f"{keyword} numbers {len(numbers)} of {count} frames; it was left aside.")
+    return vectors
 
 
 def _place_slices(

@@ -10,7 +10,7 @@ from pydicom.tag import Tag
 from slicer_notebook.dicom import Reason, plan, read
 from slicer_notebook.dicom.frames import NotSplitError, planes_of
 from slicer_notebook.dicom.header import read_header
-from tests.dicom.make import CORONAL, CT, assert_phantom, dataset, measured, oblique, save
+from tests.dicom.make import CORONAL, CT, MR, assert_phantom, dataset, measured, oblique, save
 from tests.dicom.make_multiframe import NM, SC_MULTIFRAME, US_SINGLE, XA, item, position, region, write_cine
 
 PIXELS = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5)
@@ -123,6 +123,29 @@ def test_a_single_slice_class_has_one_frame(tmp_path):
     assert caught.value.reason == Reason.MULTIFRAME
 
 
+@pytest.mark.parametrize(
+    "attributes", [{"FrameTime": "40"}, {"FrameTime": "40", "FrameIncrementPointer": Tag("PageNumberVector")}]
+)
+def test_frames_that_may_be_slices(tmp_path, attributes):
+    path = write_cine(tmp_path / "a.dcm", PIXELS, sop_class=MR, **attributes, **EIGHT_BITS)
+    with pytest.raises(NotSplitError):
+        planes(path)
+
+
+def test_one_slice_at_several_moments(tmp_path):
+    """Some older scanners wrote a beating heart so: Frame Increment Pointer says that frames are moments."""
+    given = {
+        "ImagePositionPatient": [1, 2, 3], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "PixelSpacing": [1, 1],
+        "FrameTime": "40", "FrameIncrementPointer": Tag("FrameTime"),
+    }  # fmt: skip
+    path = write_cine(tmp_path / "a.dcm", PIXELS, sop_class=MR, **given, **EIGHT_BITS)
+    found = planes(path)
+    assert times(found) == [0.0, 0.04, 0.08]
+    assert {tuple(plane.ImagePositionPatient) for plane in found} == {(1.0, 2.0, 3.0)}
+    (sequence,) = plan([path]).sequences
+    assert sequence.axis.values == [0.0, 0.04, 0.08]
+
+
 def nuclear(path, pixels, vectors, *, detectors=(), **attributes):
     """Frames numbered by vectors, in the order of Frame Increment Pointer (C.8.4.8.1.1)."""
     given = {"NumberOfFrames": len(pixels), "Modality": "NM", "PixelSpacing": [2, 3], **attributes}
@@ -209,6 +232,16 @@ def test_dynamic_frames(tmp_path):
     found = planes(path)
     assert times(found) == [0.0, 1.0, 2.0, 3.5, 5.5]
     assert [plane.TemporalPositionIndex for plane in found] == [1, 2, 3, 4, 5]
+
+
+def test_a_vector_that_is_missing_is_left_aside(tmp_path):
+    path = nuclear(
+        tmp_path / "a.dcm", np.zeros((2, 6, 5), np.int16), {"EnergyWindowVector": [1, 2], "DetectorVector": [1]}
+    )
+    found = planes(path)
+    assert found.dimension_names == ["EnergyWindowVector"]
+    assert [plane.DimensionIndexValues for plane in found] == [[1], [2]]
+    assert "DetectorVector" in found.warnings[0]
 
 
 @pytest.mark.parametrize(
