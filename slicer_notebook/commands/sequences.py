@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,12 @@ from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.registry import NodeLike, command
 from slicer_notebook.commands.series_nodes import AXIS, B_VALUE, GRADIENT, VALUE
 from slicer_notebook.commands.volumes import coded_meaning
+from slicer_notebook.errors import ArgumentError
 from slicer_notebook.protocol.values import Array, NodeRef
 
 SEQUENCE = "vtkMRMLSequenceNode"
+#: Pixels between two pictures of a strip.
+_GAP = 2
 
 
 @command("sequence.info", journal=False)
@@ -120,6 +124,52 @@ def proxy(host: Host, node: NodeLike) -> NodeRef:
         ArgumentError: the sequence is empty.
     """
     return host.ref(host.sequence_proxy(host.node(node, SEQUENCE)))
+
+
+@command("sequence.strip", journal=False)
+def strip(host: Host, node: NodeLike, count: int = 6, height: int = 96) -> bytes:
+    """PNG of the middle slices of up to ``count`` items, evenly chosen, side by side; ``height`` in pixels.
+
+    Rows and columns as they were taken, pixels of one size in mm, in the window and level of what is shown.
+
+    Raises:
+        ArgumentError: the items are no volumes, or a count or height that is not 1 to 4096.
+    """
+    if not (1 <= count <= 4096 and 1 <= height <= 4096):
+        raise ArgumentError("The size does not fit.", expected="1 to 4096", got=f"count {count}, height {height}")
+    found = host.node(node, SEQUENCE)
+    display = host.sequence_proxy(found).GetDisplayNode()
+    total = found.GetNumberOfDataNodes()
+    numbers = sorted({round(n) for n in np.linspace(0, total - 1, min(count, total))})
+    items = [host.sequence_item(found, number) for number in numbers]
+    slices = [voxels[len(voxels) // 2] for voxels in map(host.voxels, items)]
+    window = (display.GetWindow(), display.GetLevel()) if hasattr(display, "GetWindow") else (255.0, 127.5)
+    inverted = display is not None and (display.GetColorNodeID() or "").endswith("InvertedGrey")
+    rows, columns = slices[0].shape[:2]
+    i, j, _ = items[0].GetSpacing()
+    width = max(1, round(height * columns * i / (rows * j)))
+    return _side_by_side([_grey_or_colour(each, window, inverted) for each in slices], (width, height))
+
+
+def _grey_or_colour(pixels: Array, window: tuple[float, float], inverted: bool) -> Array:
+    """uint8, [j, i] or [j, i, 3]."""
+    wide, level = window
+    shown = (pixels.astype(np.float64) - (level - wide / 2)) / (wide or 1.0)
+    grey = np.clip(np.nan_to_num(shown, nan=0.0) * 255, 0, 255).astype(np.uint8)
+    return 255 - grey if inverted else grey
+
+
+def _side_by_side(pictures: list[Array], size: tuple[int, int]) -> bytes:
+    from PIL import Image
+
+    width, height = size
+    whole = Image.new("RGB", (width * len(pictures) + _GAP * (len(pictures) - 1), height), "white")
+    for number, picture in enumerate(pictures):
+        part = Image.fromarray(picture[..., :3] if picture.ndim == 3 and picture.shape[-1] >= 3 else picture.squeeze())
+        whole.paste(part.convert("RGB").resize(size, Image.Resampling.BILINEAR), (number * (width + _GAP), 0))
+    buffer = io.BytesIO()
+    whole.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 @command("sequence.remove")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
@@ -253,6 +254,7 @@ class VolumeSequence(Node):
     def _repr_html_(self) -> str:
         try:
             facts = self._facts()
+            picture = self._strip() if dict(facts).get("array") else ""
         except SlicerNotebookError:
             return html.escape(super().__repr__())
         warnings = (self.attributes.get("slicer_notebook.warnings") or "").splitlines()
@@ -260,7 +262,13 @@ class VolumeSequence(Node):
             f"<tr><th style='text-align:left'>{name}</th><td style='text-align:left'>{html.escape(words)}</td></tr>"
             for name, words in [*facts, *(("warning", text) for text in warnings)]
         )
-        return f"<strong>{html.escape(self._ref.name)}</strong><table>{rows}</table>"
+        return f"<strong>{html.escape(self._ref.name)}</strong>{picture}<table>{rows}</table>"
+
+    def _strip(self) -> str:
+        """Middle slices of some volumes, side by side, as an image element."""
+        png: bytes = self._session.call("sequence.strip", node=self)
+        data = b64encode(png).decode("ascii")
+        return f'<br><img alt="Middle slices of some volumes" src="data:image/png;base64,{data}">'
 
 
 def times(*parts: object) -> str:

@@ -77,6 +77,7 @@ def a_series_over_echoes_is_a_sequence(slicer: Any, folder: Path) -> None:
         assert sequence.spacing == (2, 3, 5)
         assert "4, over echo time, 10.5, 21, 31.5, 42 ms" in repr(sequence)
         assert "echo time" in sequence._repr_html_()
+        assert "data:image/png;base64," in sequence._repr_html_()
         assert sequence.dicom.EchoTime == 10.5
         with refused(errors.ItemNotFoundError, "item 4", "0 to 3"):
             sequence[4]
@@ -90,6 +91,28 @@ def a_series_over_echoes_is_a_sequence(slicer: Any, folder: Path) -> None:
         array = sequence.array
         array[:] = -1
         assert np.array_equal(sequence.array, expected)
+
+
+@case
+def a_strip_shows_the_middle_slices(slicer: Any, folder: Path) -> None:
+    import io
+
+    from PIL import Image
+
+    expected = write_volumes(
+        folder / "strip", [{"EchoTime": float(n)} for n in range(1, 9)], WindowCenter=240, WindowWidth=480
+    )
+    with indexed(slicer, folder / "strip") as series:
+        [sequence] = slicer.dicom.load(series)
+    picture = Image.open(io.BytesIO(slicer.call("sequence.strip", node=sequence, count=3, height=60)))
+    # 4 rows of 3 mm by 5 columns of 2 mm: 12 mm high, 10 mm wide.
+    assert picture.size == (3 * 50 + 2 * 2, 60)
+    pixels = np.asarray(picture)[..., 0].astype(float)
+    for n, item in enumerate((0, 4, 7)):
+        middle = pixels[20:40, 52 * n + 20 : 52 * n + 30].mean()
+        assert abs(middle - expected[item, 1, 1:3, 2].mean() / 480 * 255) < 4, (n, middle)
+    with refused(errors.ArgumentError, "height 0"):
+        slicer.call("sequence.strip", node=sequence, height=0)
 
 
 @case
@@ -119,6 +142,8 @@ def the_proxy_shows_one_volume_of_a_sequence(slicer: Any, folder: Path) -> None:
     proxy.array = np.zeros_like(expected[0])
     assert np.array_equal(sequence.array, expected)
     sequence.remove()
+    assert sequence.id in repr(sequence)
+    assert sequence.id in sequence._repr_html_()
     left = [node.name for node in slicer.nodes("vtkMRMLVolumeNode")]
     assert left == [], left
     assert slicer.nodes("vtkMRMLSequenceNode") == slicer.nodes("vtkMRMLSequenceBrowserNode") == []
@@ -188,6 +213,30 @@ def a_colour_picture_is_shown_in_its_colours(slicer: Any, folder: Path) -> None:
 
 
 @case
+def a_radiograph_is_an_image_and_shown_as_it_was_meant(slicer: Any, folder: Path) -> None:
+    (folder / "cr").mkdir()
+    stored = np.tile(np.arange(0, 1000, 100, dtype=np.int16), (6, 1))
+    item = make.dataset(
+        make.CR, PhotometricInterpretation="MONOCHROME1", PixelSpacing=[0.2, 0.1], PixelRepresentation=0,
+        WindowCenter=500, WindowWidth=1000, FrameOfReferenceUID=None, InstanceNumber=1,
+    )  # fmt: skip
+    make.save(item, folder / "cr" / "a.dcm", stored)
+    with indexed(slicer, folder / "cr") as series, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        [volume] = slicer.dicom.load(series)
+    assert (volume.is_image, volume.calibrated, volume.window_level) == (True, True, (1000, 500))
+    assert np.array_equal(volume.array, stored[None])  # the values are the file's; it is the display that is inverted
+    assert np.allclose(volume.spacing[:2], (0.1, 0.2))
+    slicer.view("Red").fit()
+    shown = slicer.view("Red").image((200, 200)).array.astype(int).mean(axis=-1)
+    row = shown[100][np.nonzero(shown.max(axis=0))]
+    assert row[0] > 200, row
+    assert row[-1] < 60, row
+    # As on film: the first column is on the left, where the patient's right is seen when facing them.
+    assert (np.diff(row) <= 0).all(), row
+
+
+@case
 def uneven_slices_are_told_and_strictly_refused(slicer: Any, folder: Path) -> None:
     make.write_series(folder / "uneven", offsets=[0, 4, 8, 16, 20])
     with indexed(slicer, folder / "uneven") as series:
@@ -238,6 +287,15 @@ def a_header_is_read_where_slicer_runs(slicer: Any, folder: Path) -> None:
         assert header.file_meta.MediaStorageSOPInstanceUID == first
         assert slicer.dicom.header(last).SOPInstanceUID == last
         assert slicer.dicom.header(series).SeriesInstanceUID == series.SeriesInstanceUID
+        comments = slicer.dicom.attributes([series, last], "PatientComments", "0010,0040")
+        assert comments == {
+            series.SeriesInstanceUID: {"PatientComments": "a comment", "0010,0040": None},
+            last: {"PatientComments": "a comment", "0010,0040": None},
+        }
+        with refused(errors.ArgumentError, "NoSuchKeyword"):
+            slicer.dicom.attributes(series, "NoSuchKeyword")
+        with refused(errors.ArgumentError, "not a series"):
+            slicer.dicom.attributes(5, "Rows")
         with refused(errors.UidNotFoundError, "1.2.99"):
             slicer.dicom.header("1.2.99")
         with refused(errors.ArgumentError, "did not come from DICOM"):
