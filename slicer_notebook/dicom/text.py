@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 import warnings
 from functools import lru_cache
+from typing import Final
 
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.valuerep import PersonName
@@ -81,7 +82,16 @@ def _tidy_name(name: str) -> str:
     return "=".join(group.rstrip(" \0^") for group in name.strip("\0 ").split("=")).rstrip("=")
 
 
+#: Letters with a stroke, and joined ones, which Unicode does not take apart, as they are typed without them.
+_PLAIN_LETTERS: Final = str.maketrans(
+    {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"}  # noqa: RUF001
+)
+
+
 def fold(text: str) -> str:
     """Text for comparing: no case, no accents, compatibility forms (half-width katakana, ligatures) made one."""
+    if text.isascii():
+        return text.lower()
     decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return unicodedata.normalize("NFKC", "".join(c for c in decomposed if not unicodedata.combining(c)))
+    bare = "".join(c for c in decomposed if not unicodedata.combining(c))
+    return unicodedata.normalize("NFKC", bare).translate(_PLAIN_LETTERS)

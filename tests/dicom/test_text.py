@@ -109,7 +109,11 @@ def test_wrong_charset_terms_never_raise(tmp_path, charset):
         ("홍", "홍"),
         ("ΔΙΟΝΥΣΙΟΣ", "διονυσιοσ"),
         ("ﬁn", "fin"),
-        ("Łukasz", "łukasz"),
+        ("Łukasz", "lukasz"),
+        ("Søren Þór", "soren thor"),
+        ("Œuvre", "oeuvre"),
+        ("Đorđe", "dorde"),
+        ("İZMİR ılık", "izmir ilik"),  # noqa: RUF001
     ],
 )
 def test_folding(text, folded):
