@@ -20,7 +20,7 @@ import numpy as np
 
 from slicer_notebook.dicom.csa import Protocol, csa_entries, csa_numbers, protocol_of
 from slicer_notebook.dicom.geometry import Array, Axes, axes_of
-from slicer_notebook.dicom.nested import Item, Wanted, private_value, read_nested
+from slicer_notebook.dicom.nested import Item, Nested, Wanted, numbers_of, private_value, read_nested
 from slicer_notebook.dicom.planes import NotSplitError, Planes
 from slicer_notebook.dicom.reasons import Reason
 from slicer_notebook.dicom.records import Instance
@@ -41,8 +41,9 @@ _CSA_IMAGE, _CSA_SERIES, _CSA_GROUP = 0x10, 0x20, 0x0029
 _CSA_NAMES: Final = frozenset(
     {"NumberOfImagesInMosaic", "SliceNormalVector", "B_value", "DiffusionGradientDirection", "DiffusionDirectionality"}
 )
+_ACQUISITION_MATRIX: Final = 0x00181310
 _SIEMENS: Final = Wanted(
-    frozenset(),
+    frozenset({_ACQUISITION_MATRIX}),
     {
         0x0019: frozenset({0x0A}),
         0x0021: frozenset({0x19}),
@@ -114,25 +115,33 @@ def _protocol(root: Item) -> Protocol | None:
     return None
 
 
-def _matrix(root: Item) -> tuple[int, int] | None:
-    """AcquisitionMatrixText, such as ``128p*128``: the two sizes, in an order that depends on the phase direction."""
-    for tag, value in root.items():
+def _matrix(nested: Nested) -> tuple[int, int] | None:
+    """The two sizes that were acquired, the smaller first.
+
+    AcquisitionMatrixText, such as ``128p*128``, has them in an order that depends on the phase direction, as has
+    Acquisition Matrix: rows and columns of the frequency and of the phase direction, two of which are 0.
+    """
+    for tag, value in nested.root.items():
         if tag >> 16 == 0x0051 and tag & 0xFF == 0x0B and tag & 0xFFFF >= 0x1000 and isinstance(value, bytes):
             sizes = ["".join(c for c in part if c.isdigit()) for part in value.decode("ascii", "replace").split("*")]
             if len(sizes) == 2 and all(sizes):
-                return int(sizes[0]), int(sizes[1])
-    return None
+                return min(map(int, sizes)), max(map(int, sizes))
+    raw = nested.root.get(_ACQUISITION_MATRIX)
+    numbers = numbers_of(raw, "US", nested.order) if isinstance(raw, bytes) else None
+    acquired = sorted(int(number) for number in numbers or [] if number)
+    return (acquired[0], acquired[1]) if len(acquired) == 2 else None
 
 
 def _siemens(instance: Instance) -> _Siemens:
-    root = read_nested(instance, _SIEMENS).root
+    nested = read_nested(instance, _SIEMENS)
+    root = nested.root
     image = _csa_blob(root, _CSA_IMAGE)
     csa = (csa_entries(image, _CSA_NAMES) if image is not None else None) or {}
     protocol = _protocol(root)
     said = set()
     raw = private_value(root, 0x0019, "SIEMENS MR HEADER", 0x0A)
     if isinstance(raw, bytes) and len(raw) == 2:
-        said.add(int.from_bytes(raw, "big" if instance.TransferSyntaxUID == "1.2.840.10008.1.2.2" else "little"))
+        said.add(int.from_bytes(raw, "little" if nested.order == "<" else "big"))
     number = csa_numbers(csa, "NumberOfImagesInMosaic", 1)
     if number is not None:
         said.add(int(number[0]))
@@ -140,8 +149,8 @@ def _siemens(instance: Instance) -> _Siemens:
     if len(said) > 1:
         raise _mosaic_error(f"its headers say {' and '.join(map(str, sorted(said)))} slices")
     count = said.pop() if said else None
-    matrix = _matrix(root) if count is None else None
-    if count is None and matrix == (instance.Rows, instance.Columns):
+    matrix = _matrix(nested) if count is None else None
+    if matrix is not None and matrix == tuple(sorted((instance.Rows or 0, instance.Columns or 0))):
         count = 1  # a slice of a series that was unpacked, and kept its ImageType
     if count is None and protocol is not None:
         slices = len(protocol.positions)
@@ -206,7 +215,7 @@ def _check_tile(grid: _Grid, said: _Siemens) -> None:
     """The tile is what was acquired, interpolated or not, at least along one side: the phase may be cut short."""
     if said.matrix is None:
         return
-    largest = max(said.matrix)
+    largest = said.matrix[1]
     if max(grid.rows, grid.columns) not in (largest, 2 * largest):
         raise _mosaic_error(
             f"tiles of {grid.rows} x {grid.columns} pixels for {said.slices} slices do not fit what was acquired, "

@@ -168,6 +168,13 @@ def test_one_slice_that_says_mosaic(tmp_path):
     assert (plane.Rows, plane.Columns) == (6, 4)
 
 
+@pytest.mark.parametrize("said", [{"matrix": "6*4"}, {"AcquisitionMatrix": [6, 0, 0, 4]}])
+def test_one_slice_that_says_mosaic_and_nothing_else(tmp_path, said):
+    """It is as large as what was acquired."""
+    (plane,) = planes(write_mosaic(tmp_path / "a", shape=(1, 6, 4), **said))
+    assert (plane.tile, plane.Rows, plane.Columns, plane.mosaic) == (None, 6, 4, None)
+
+
 @pytest.mark.parametrize(
     ("keywords", "words"),
     [
