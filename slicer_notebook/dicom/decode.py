@@ -1,8 +1,9 @@
-"""Compressed pixels: pydicom's decoders, run where they can do no harm.
+"""Compressed frames: decoded in helper processes, where a decoder can do no harm.
 
 Some of the C and C++ libraries behind them do not survive damaged files: GDCM ends the whole process on certain JPEG
-streams. In Slicer's kernel that would take the scene along, so JPEG of every kind is decoded in helper processes, which
-also uses all cores. They are started when first needed, and stay for the next slice or thumbnail.
+streams. In Slicer's kernel that would take the scene along, so every codec runs in helper processes, which also uses
+all cores. They are started when first needed, and stay for the next slice or thumbnail. Each keeps where the frames of
+the last files lie, so that a thousand frames of a file are not a thousand searches.
 """
 
 from __future__ import annotations
@@ -11,48 +12,55 @@ import atexit
 import os
 import threading
 import warnings
-from typing import Any, Final
+from collections import OrderedDict
+from typing import Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
-import pydicom
-from pydicom.dataset import FileMetaDataset
-from pydicom.pixels.processing import apply_color_lut
-from pydicom.pixels.utils import pixel_array
-from pydicom.uid import UID
 
+from slicer_notebook.dicom.archives import status
+from slicer_notebook.dicom.codecs import CodecError, Decoded, decode_frame
+from slicer_notebook.dicom.fragments import Fragment, FragmentError, fragments_of_frames, read_frame
 from slicer_notebook.dicom.processes import HelperProcess, can_start, cores, receive, send, serving_pipes
-from slicer_notebook.dicom.syntaxes import NATIVE
+from slicer_notebook.dicom.sources import open_pixels
+from slicer_notebook.dicom.unpack import Layout, LayoutError
 
 __all__ = ["DecodeError", "decode"]
 
-#: Decoded by pydicom itself, in Python: what it stumbles on is an exception.
-_HARMLESS: Final = NATIVE | {"1.2.840.10008.1.2.5"}
-#: Seconds for a frame, and for each megabyte of its file besides; a slice takes some 30 ms, a large mammogram a few
-#: seconds. Damaged JPEG 2000 can keep its decoder busy for ever.
+#: Seconds for a frame, and for each megabyte of its file besides, up to `_LONGEST_DEADLINE`; a slice takes some 30 ms,
+#: a large mammogram a few seconds. Damaged JPEG 2000 can keep its decoder busy for ever.
 _DEADLINE: Final = 10.0
 _DEADLINE_PER_MB: Final = 2.0
 _LONGEST_DEADLINE: Final = 120.0
 _SERVE: Final = "slicer_notebook.dicom.decode:serve"
+#: Files whose frames' places a helper keeps.
+_KEPT_FILES: Final = 8
 
 
 class DecodeError(Exception):
-    """Pixels that cannot be decoded. Never reaches a user: callers make a refusal of it."""
+    """Pixels that cannot be decoded. Never reaches a user: callers make a refusal of it.
+
+    Attributes:
+        truncated: the file ends before its pixels do, or lacks frames.
+    """
+
+    def __init__(self, message: str, *, truncated: bool = False) -> None:
+        super().__init__(message)
+        self.truncated = truncated
 
 
 class _Request(msgspec.Struct, array_like=True):
-    path: str
-    transfer_syntax: str
-    frame: int | None
-    raw: bool
+    layout: Layout
+    frame: int
 
 
 class _Answer(msgspec.Struct, array_like=True):
     error: str | None = None
+    truncated: bool = False
     dtype: str = ""
     shape: tuple[int, ...] = ()
     pixels: bytes = b""
+    note: str = ""
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -60,48 +68,69 @@ _decode_request: Final = msgspec.msgpack.Decoder(_Request).decode
 _decode_answer: Final = msgspec.msgpack.Decoder(_Answer).decode
 
 
-def decode(path: str, transfer_syntax: str, *, frame: int | None = None, raw: bool = True) -> npt.NDArray[Any]:
-    """Decode a file's pixels.
+def decode(layout: Layout, frame: int = 0) -> Decoded:
+    """Decode one frame of a file's encapsulated pixels.
 
     Args:
-        frame: one frame, from 0; all if None.
-        raw: stored values as they are; else YBR made RGB, and palette colours looked up.
+        frame: from 0.
 
     Returns:
-        [frames,] rows, columns[, samples].
+        [rows, columns] of `unpack.dtype_of` the layout, or [rows, columns, 3] RGB; and what is to be said of it.
 
     Raises:
-        DecodeError: the decoder failed, crashed, or took too long.
+        DecodeError: the decoder failed, crashed, or took too long; or the fragments are not what is due.
         OSError: the file cannot be read.
     """
-    request = _Request(path, transfer_syntax, frame, raw)
+    if not can_start():
+        return _decode_here(_Request(layout, frame))
     # A file that is not there is an OSError here, not the decoder's failure.
-    size = os.stat(path).st_size
-    if transfer_syntax in _HARMLESS or not can_start():
-        return _decode_here(request)
-    answer = _POOL.ask(request, min(_DEADLINE + _DEADLINE_PER_MB * size / 1e6, _LONGEST_DEADLINE))
+    status(layout.path)
+    share = max(layout.size, 0) / layout.frames / 1e6
+    answer = _POOL.ask(_Request(layout, frame), min(_DEADLINE + _DEADLINE_PER_MB * share, _LONGEST_DEADLINE))
     if answer.error is not None:
-        raise DecodeError(answer.error)
-    return np.frombuffer(answer.pixels, np.dtype(answer.dtype)).reshape(answer.shape)
+        raise DecodeError(answer.error, truncated=answer.truncated)
+    return Decoded(np.frombuffer(answer.pixels, np.dtype(answer.dtype)).reshape(answer.shape), answer.note)
 
 
-def _decode_here(request: _Request) -> npt.NDArray[Any]:
+def _decode_here(request: _Request) -> Decoded:
+    layout = request.layout
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            dataset = pydicom.dcmread(request.path, force=True)
-            meta = getattr(dataset, "file_meta", None)
-            if meta is None:
-                dataset.file_meta = meta = FileMetaDataset()
-            if "TransferSyntaxUID" not in meta:
-                meta.TransferSyntaxUID = UID(request.transfer_syntax)
-            pixels = pixel_array(dataset, index=request.frame, raw=request.raw)
-            if not request.raw and dataset.get("PhotometricInterpretation") == "PALETTE COLOR":
-                pixels = apply_color_lut(pixels, dataset)
-        # Decoders raise whatever their library's binding raises; all of it means the same here.
-        except Exception as exc:
+            return decode_frame(_PLACES.read(layout, request.frame), layout)
+        except FragmentError as exc:
+            raise DecodeError(str(exc), truncated=True) from exc
+        except IndexError as exc:
+            raise DecodeError(f"no frame {request.frame + 1} of {layout.frames}", truncated=True) from exc
+        except (CodecError, LayoutError) as exc:
+            raise DecodeError(str(exc)) from exc
+        # Numpy's and pydicom's own complaints about damaged files, of many kinds.
+        except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, EOFError) as exc:
             raise DecodeError(f"{type(exc).__name__}: {exc}") from exc
-    return pixels
+
+
+class _Places:
+    """Where the frames of the last files lie."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple[str, int, int], list[list[Fragment]]] = OrderedDict()
+
+    def read(self, layout: Layout, frame: int) -> bytes:
+        """A frame's compressed bytes."""
+        key = (layout.path, layout.size, layout.mtime_ns)
+        with open_pixels(layout) as source:
+            with self._lock:
+                frames = self._known.pop(key, None)
+                if frames is None:
+                    frames = fragments_of_frames(source.file, source.offset, layout.frames)
+                self._known[key] = frames
+                while len(self._known) > _KEPT_FILES:
+                    self._known.popitem(last=False)
+            return read_frame(source.file, frames[frame])
+
+
+_PLACES: Final = _Places()
 
 
 class _Pool:
@@ -184,8 +213,13 @@ def serve() -> None:
         except EOFError:
             return
         try:
-            pixels = np.ascontiguousarray(_decode_here(request))
-            answer = _Answer(dtype=pixels.dtype.str, shape=pixels.shape, pixels=pixels.tobytes())
-        except (DecodeError, MemoryError) as exc:
-            answer = _Answer(error=str(exc) or "not enough memory")
+            decoded = _decode_here(request)
+            pixels = decoded.array
+            answer = _Answer(dtype=pixels.dtype.str, shape=pixels.shape, pixels=pixels.tobytes(), note=decoded.note)
+        except DecodeError as exc:
+            answer = _Answer(error=str(exc), truncated=exc.truncated)
+        except OSError as exc:
+            answer = _Answer(error=exc.strerror or str(exc))
+        except MemoryError:
+            answer = _Answer(error="not enough memory")
         send(sink, _encode(answer))

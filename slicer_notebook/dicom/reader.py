@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor, as_completed
 from typing import Any, Final, NamedTuple
@@ -11,7 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from slicer_notebook.dicom.pixels import current_instance, fix_bits, read_stored, stored_dtype
+from slicer_notebook.dicom.pixels import current_instance, fix_bits, modality_lut, read_stored, stored_dtype
 from slicer_notebook.dicom.reasons import Reason
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.dicom.stacks import is_colour
@@ -69,6 +70,8 @@ class PlaneReader:
         self.uncompared = 0
         self.equal = 0
         self.broken: list[str] = []
+        #: what decoders had to say, and of how many planes
+        self.notes: Counter[str] = Counter()
 
     def run(self, pool: Executor) -> tuple[Array, list[str]]:
         """The array, [plane, row, column(, 3)], and warnings; any plane's failure fails the whole."""
@@ -99,7 +102,7 @@ class PlaneReader:
         return [range(start, min(start + step, count)) for start in range(0, count, step)]
 
     def _warnings(self) -> list[str]:
-        warnings = []
+        warnings = [f"{count} slices: {note}." for note, count in self.notes.items()]
         if self.dropped:
             warnings.append(f"{self.dropped} slices have bits set outside those stored; they were dropped.")
         if self.uncompared:
@@ -130,7 +133,11 @@ class PlaneReader:
         stored = stored_dtype(plane)
         # Values of one size: the file's bytes go straight into the volume. Else through a plane of its own.
         direct = stored.itemsize == self.dtype.itemsize and (stored.kind == "f") == (self.dtype.kind == "f")
-        pixels = read_stored(plane, target.view(stored) if direct else None)
+        notes: list[str] = []
+        pixels = read_stored(plane, target.view(stored) if direct else None, notes)
+        if notes:
+            with self.lock:
+                self.notes.update(notes)
         ends: tuple[int, int] | None = None
         if stored.kind in "iu" and not self.colour:
             low, high, dropped = fix_bits(pixels, plane)
@@ -146,13 +153,10 @@ class PlaneReader:
             if not direct:
                 target[...] = pixels
             return
-        if plane.has_modality_lut:
-            from slicer_notebook.dicom.pixels import modality_lut
-
-            lut = modality_lut(plane)
-            if lut is not None:
-                target[...] = lut(pixels)
-                return
+        lut = modality_lut(plane)
+        if lut is not None:
+            target[...] = lut(pixels)
+            return
         self._rescale(pixels, target, self.request.rescales[index], ends)
 
     def _leave_aside(self, path: str) -> None:

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from slicer_notebook.dicom.decode import DecodeError, decode
 from slicer_notebook.dicom.header import NotTakenError, read_header
 from slicer_notebook.dicom.load import VolumeData, read
-from slicer_notebook.dicom.planning import SeriesPlan, VolumePlan
+from slicer_notebook.dicom.pixels import read_stored
+from slicer_notebook.dicom.plans import SeriesPlan, VolumePlan
 from slicer_notebook.dicom.reasons import Reason
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.errors import ArgumentError, FileFormatError, SeriesRefusedError
@@ -63,17 +63,33 @@ def thumbnail(plan: SeriesPlan, size: int = 128) -> bytes:
 
 def _picture(plan: SeriesPlan) -> tuple[Pixels, tuple[float, float]] | None:
     """Pixels (uint8, [rows, columns] or [rows, columns, 3]) and the extent they stand for (height, width)."""
-    if plan.volumes:
+    planned = [(sequence.volumes[len(sequence.volumes) // 2], len(sequence.volumes)) for sequence in plan.sequences]
+    planned += [(volume, 1) for volume in [*plan.volumes, *plan.images]]
+    if planned:
         # The largest: not the localizer beside it.
-        volume = max(plan.volumes, key=lambda planned: planned.shape[0])
+        volume, _ = max(planned, key=lambda each: each[1] * each[0].shape[0])
         k = len(volume.instances) // 2
-        one = msgspec.structs.replace(volume, instances=[volume.instances[k]], shape=(1, *volume.shape[1:]))
+        # The slice as it was measured, not resampled.
+        one = msgspec.structs.replace(
+            volume, instances=[volume.instances[k]], shape=(1, *volume.shape[1:]), resampling=None, doubles=[]
+        )
         data = read(one)
-        return _grey(data, one), (volume.shape[1] * volume.spacing[1], volume.shape[2] * volume.spacing[0])
+        shown = data.array[0] if volume.samples == 3 else _grey(data, one)
+        return _bytes(shown), (shown.shape[0] * volume.spacing[1], shown.shape[1] * volume.spacing[0])
     for refusal in plan.refused:
         if refusal.reason in _PICTURES and refusal.files:
             return _decoded(refusal.files[len(refusal.files) // 2])
     return None
+
+
+def _bytes(shown: Pixels) -> Pixels:
+    """Colours of 16 bits as 8."""
+    if shown.dtype == np.uint8:
+        return np.ascontiguousarray(shown)
+    # Sixteen bits may hold fewer, such as twelve.
+    bits = max(8, int(shown.max()).bit_length())
+    narrowed: Pixels = (shown >> (bits - 8)).astype(np.uint8)
+    return narrowed
 
 
 def _grey(data: VolumeData, plan: VolumePlan) -> Pixels:
@@ -110,17 +126,14 @@ def _decoded(path: str) -> tuple[Pixels, tuple[float, float]] | None:
     """The middle frame of a file that is no slice; None when it cannot be shown."""
     try:
         instance = read_header(path)
-        frame = (instance.NumberOfFrames or 1) // 2
-        pixels = decode(path, instance.TransferSyntaxUID, frame=frame, raw=False)
-    except (NotTakenError, DecodeError, OSError):
+        frame = msgspec.structs.replace(instance, frame=(instance.NumberOfFrames or 1) // 2)
+        pixels = read_stored(frame)
+    except (NotTakenError, SeriesRefusedError, FileFormatError, KeyError):
         return None
     if pixels.ndim == 3:
-        if pixels.dtype != np.uint8:
-            pixels = (pixels >> (8 * pixels.dtype.itemsize - 8)).astype(np.uint8)
-        shown = pixels[..., :3]
-    else:
-        values = pixels.astype(np.float32)
-        shown = _windowed(values, None, instance.PhotometricInterpretation == "MONOCHROME1", values)
+        return _bytes(pixels), _extent(instance, pixels)
+    values = pixels.astype(np.float32)
+    shown = _windowed(values, None, instance.PhotometricInterpretation == "MONOCHROME1", values)
     return np.ascontiguousarray(shown), _extent(instance, shown)
 
 
