@@ -237,6 +237,35 @@ def a_radiograph_is_an_image_and_shown_as_it_was_meant(slicer: Any, folder: Path
 
 
 @case
+def a_cine_is_a_sequence_of_colour_pictures(slicer: Any, folder: Path) -> None:
+    (folder / "us").mkdir()
+    frames = np.zeros((4, 6, 8, 3), np.uint8)
+    for t in range(4):
+        frames[t] = (50 * t, 255 - 50 * t, 20)
+    item = make.dataset(
+        "1.2.840.10008.5.1.4.1.1.3.1", Modality="US", FrameOfReferenceUID=None, SamplesPerPixel=3,
+        PhotometricInterpretation="RGB", PlanarConfiguration=0, BitsAllocated=8, BitsStored=8, HighBit=7,
+        PixelRepresentation=0, NumberOfFrames=4, FrameTime=40.0, FrameIncrementPointer=0x00181063, InstanceNumber=1,
+        Rows=6, Columns=8,
+    )  # fmt: skip
+    item.PixelData = frames.tobytes()
+    make.save(item, folder / "us" / "a.dcm")
+    with indexed(slicer, folder / "us") as series, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        [cine] = slicer.dicom.load(series)
+        assert cine.dicom.NumberOfFrames == 4
+    assert cine.shape == (4, 1, 6, 8, 3)
+    assert np.array_equal(cine.array[:, 0], frames)
+    assert (cine.index_name, cine.unit) in (("time", "s"), ("time", "ms"))
+    assert np.allclose(np.diff(cine.values), 0.04 if cine.unit == "s" else 40)
+    assert (cine.volume.is_image, cine.volume.class_name) == (True, "vtkMRMLVectorVolumeNode")
+    slicer.view("Red").fit()
+    for t in (3, 1):
+        cine.index = t
+        assert slicer.view("Red").image((64, 64)).array[32, 32].tolist() == frames[t, 3, 4].tolist()
+
+
+@case
 def uneven_slices_are_told_and_strictly_refused(slicer: Any, folder: Path) -> None:
     make.write_series(folder / "uneven", offsets=[0, 4, 8, 16, 20])
     with indexed(slicer, folder / "uneven") as series:
