@@ -71,6 +71,9 @@ _MACROS: Final[dict[str, dict[str, str]]] = {
         "ActualCardiacTriggerDelayTime": "ActualCardiacTriggerDelayTime",
         "NominalCardiacTriggerDelayTime": "TriggerTime",
     },
+    "RespiratorySynchronizationSequence": {
+        "NominalPercentageOfRespiratoryPhase": "NominalPercentageOfRespiratoryPhase",
+    },
     "TemporalPositionSequence": {"TemporalPositionTimeOffset": "TemporalPositionTimeOffset"},
     # MR: C.8.13.5
     "MRImageFrameTypeSequence": {"FrameType": "ImageType", "ComplexImageComponent": "ComplexImageComponent"},

@@ -7,10 +7,14 @@ one thing become sequences (`sequences`); the others are pictures (`pictures`).
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import msgspec
+
+from slicer_notebook.dicom.archives import is_there
 from slicer_notebook.dicom.copies import merge_copies
 from slicer_notebook.dicom.frames import NotSplitError, planes_of
 from slicer_notebook.dicom.geometry import Axes, axes_of
@@ -20,6 +24,7 @@ from slicer_notebook.dicom.plans import Quantity, Resampling, SequenceAxis, Sequ
 from slicer_notebook.dicom.reasons import Reason, Refusal, refusal_of
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.dicom.sequences import fold
+from slicer_notebook.dicom.split import Dimension
 from slicer_notebook.dicom.stacks import Options, paths_of, plan_stacks, refuse
 from slicer_notebook.errors import ArgumentError, NotDicomError, PathNotFoundError
 
@@ -85,17 +90,17 @@ def _instances(given: Iterable[Instance | Path | str]) -> list[Instance]:
         if isinstance(item, Instance):
             found.append(item)
             continue
-        path = Path(item)
-        if not path.exists():
-            raise PathNotFoundError(f"There is no file {str(path)!r}.", details={"path": str(path)})
+        path = os.fspath(item)
+        if not is_there(path):
+            raise PathNotFoundError(f"There is no file {path!r}.", details={"path": path})
         try:
             found.append(read_header(path))
         except NotTakenError as exc:
             raise NotDicomError(
-                f"{str(path)!r} cannot be part of a series.",
+                f"{path!r} cannot be part of a series.",
                 expected="a DICOM file with study, series and SOP instance UIDs",
                 got=str(exc),
-                details={"path": str(path)},
+                details={"path": path},
             ) from exc
     return found
 
@@ -105,7 +110,8 @@ def _plan_series(instances: list[Instance], result: SeriesPlan, options: Options
     unplaced = []
     # Planes of a stack mostly give their orientation in the same words.
     known: dict[tuple[float, ...], Axes | None] = {}
-    for plane in _planes(instances, result):
+    planes, names = _planes(instances, result)
+    for plane in planes:
         position, cosines = plane.ImagePositionPatient, plane.ImageOrientationPatient
         if position is None or len(position) != 3 or cosines is None:
             unplaced.append(plane)
@@ -121,6 +127,8 @@ def _plan_series(instances: list[Instance], result: SeriesPlan, options: Options
             placed.append((plane, axes))
     found: list[VolumePlan | SequencePlan] = []
     for volumes in plan_stacks(placed, result, options):
+        for volume in volumes:
+            volume.dimensions = [_named(dimension, names) for dimension in volume.dimensions]
         found += fold(volumes)
     found += plan_pictures(unplaced, result, options)
     _name(found)
@@ -133,11 +141,23 @@ def _plan_series(instances: list[Instance], result: SeriesPlan, options: Options
             result.volumes.append(item)
 
 
-def _planes(instances: list[Instance], result: SeriesPlan) -> list[Instance]:
-    """The planes of the instances that can be read; refusals of the others go into ``result``."""
+def _named(dimension: Dimension, names: list[str]) -> Dimension:
+    """An enhanced object's own dimension by the name of what it counts."""
+    for number, name in enumerate(names):
+        if dimension.keyword == f"DimensionIndexValues[{number}]" and name:
+            return msgspec.structs.replace(dimension, keyword=name)
+    return dimension
+
+
+def _planes(instances: list[Instance], result: SeriesPlan) -> tuple[list[Instance], list[str]]:
+    """The planes of the instances that can be read, and the names of their own dimensions, if all have the same.
+
+    Refusals of the others go into ``result``.
+    """
     refused: dict[tuple[Reason, str], list[Instance]] = defaultdict(list)
     planes: list[Instance] = []
     said: Counter[str] = Counter()
+    names: set[tuple[str, ...]] = set()
     # What comes out must not depend on the order in which files were found.
     for instance in sorted(instances, key=lambda i: (i.InstanceNumber or 0, i.SOPInstanceUID)):
         refusal = refusal_of(instance)
@@ -149,13 +169,15 @@ def _planes(instances: list[Instance], result: SeriesPlan) -> list[Instance]:
             else:
                 planes += found
                 said.update(found.warnings)
+                if found.dimension_names:
+                    names.add(tuple(found.dimension_names))
         if refusal is not None:
             refused[refusal].append(instance)
     result.warnings += [text if count == 1 else f"{text} ({count} files)" for text, count in said.items()]
     for (reason, message), members in refused.items():
         count = "" if len(members) == 1 else f" ({len(members)} instances)"
         result.refused.append(Refusal(reason=reason, message=message + count, files=paths_of(members)))
-    return planes
+    return planes, list(names.pop()) if len(names) == 1 else []
 
 
 def _name(found: list[VolumePlan | SequencePlan]) -> None:

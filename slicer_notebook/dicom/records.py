@@ -205,6 +205,8 @@ class Instance(SeriesAttributes, kw_only=True, omit_defaults=True):
     FrameReferenceTime: float | None = None
     #: percent of the cardiac cycle
     NominalPercentageOfCardiacPhase: float | None = None
+    #: percent of the respiratory cycle
+    NominalPercentageOfRespiratoryPhase: float | None = None
     TemporalPositionIdentifier: int | None = None
     TemporalPositionIndex: int | None = None
     #: seconds since the first temporal position

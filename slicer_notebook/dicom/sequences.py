@@ -25,6 +25,7 @@ _AXES: Final[dict[str, tuple[str, str, float]]] = {
     "RepetitionTime": ("repetition time", "ms", 1.0),
     "TriggerTime": ("trigger time", "ms", 1.0),
     "NominalPercentageOfCardiacPhase": ("cardiac phase", "%", 1.0),
+    "NominalPercentageOfRespiratoryPhase": ("respiratory phase", "%", 1.0),
     "TemporalPositionTimeOffset": ("time", "s", 1.0),
     # PS3.3 C.8.9.4.1.5: milliseconds since the series' reference time
     "FrameReferenceTime": ("time", "s", 1e-3),
@@ -76,10 +77,23 @@ def _belongs(volume: VolumePlan, other: VolumePlan) -> bool:
 
 
 def _sequence(volumes: list[VolumePlan]) -> SequencePlan:
+    if _split_dimensions(volumes[0])[1][0].keyword in _DIFFUSION:
+        # b-values and directions have no order of their own: that of acquisition is the one that other tools keep.
+        volumes = sorted(volumes, key=_acquired)
     axis = _axis(volumes)
     warnings = list(dict.fromkeys(text for volume in volumes for text in volume.warnings))
     outer, _ = _split_dimensions(volumes[0])
     return SequencePlan(name="", axis=axis, volumes=volumes, outer=outer, warnings=warnings)
+
+
+def _acquired(volume: VolumePlan) -> tuple[float, float, int]:
+    """When a volume was acquired, as far as it says: time, instance number, frame; of its earliest slice."""
+    planes = volume.instances
+    times = [seconds for plane in planes if (seconds := acquisition_seconds(plane)) is not None]
+    numbers = [plane.InstanceNumber for plane in planes if plane.InstanceNumber is not None]
+    # A day's seconds in full: clocks of many decimals differ by their rounding.
+    time = round(min(times), 3) if len(times) == len(planes) else 0.0
+    return time, float(min(numbers, default=0)), min(plane.frame for plane in planes)
 
 
 def _axis(volumes: list[VolumePlan]) -> SequenceAxis:

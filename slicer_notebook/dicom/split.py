@@ -31,7 +31,7 @@ __all__ = ["Dimension", "Part", "acquisition_seconds", "by_image_type", "content
 class Dimension(msgspec.Struct, kw_only=True, frozen=True):
     """What sets one volume of a series apart from the others."""
 
-    #: the DICOM keyword whose value differs
+    #: the DICOM keyword whose value differs; of an enhanced object's own dimension, what it counts
     keyword: str
     value: str | int | float | None
     #: "ms", "s/mm2", "degrees", "" ...
@@ -64,11 +64,11 @@ _SHORT: Final = {
     "TemporalPositionIdentifier": "time",
     "TemporalPositionIndex": "time",
     "NominalPercentageOfCardiacPhase": "phase",
+    "NominalPercentageOfRespiratoryPhase": "phase",
     "TriggerTime": "trigger",
     "FrameReferenceTime": "time",
     "AcquisitionNumber": "acquisition",
     "ComplexImageComponent": "",
-    "DimensionIndexValues": "dimension",
     "DiffusionDirectionality": "",
     "KVP": "",
     "TemporalPositionTimeOffset": "time",
@@ -144,11 +144,12 @@ _ATTRIBUTES: Final[tuple[tuple[str, str, Value], ...]] = (
     ("TemporalPositionIndex", "", _field("TemporalPositionIndex")),
     ("TemporalPositionTimeOffset", "s", _field("TemporalPositionTimeOffset")),
     ("NominalPercentageOfCardiacPhase", "%", _field("NominalPercentageOfCardiacPhase")),
+    ("NominalPercentageOfRespiratoryPhase", "%", _field("NominalPercentageOfRespiratoryPhase")),
     ("TriggerTime", "ms", _field("TriggerTime")),
     ("FrameReferenceTime", "ms", _field("FrameReferenceTime")),
     ("AcquisitionNumber", "", _field("AcquisitionNumber")),
     # What an enhanced object's own dimensions say, whatever they mean (PS3.3 C.7.6.17).
-    *(("DimensionIndexValues", "", _dimension(number)) for number in range(MAX_DIMENSIONS)),
+    *((f"DimensionIndexValues[{number}]", "", _dimension(number)) for number in range(MAX_DIMENSIONS)),
 )
 
 

@@ -71,7 +71,8 @@ def test_repeated_directions_are_one_sequence(tmp_path):
 
     times = [each(b, repeat, n) for n, (b, repeat) in enumerate([(0.0, 0), (1000.0, 0), (0.0, 1), (1000.0, 1)])]
     sequence = only_sequence(plan(write_times(tmp_path, times)))
-    assert sequence.axis.values == [0.0, 0.0, 1000.0, 1000.0]
+    # In the order of acquisition.
+    assert sequence.axis.values == [0.0, 1000.0, 0.0, 1000.0]
 
 
 def test_kinds_of_picture_are_sequences_of_their_own(tmp_path):
