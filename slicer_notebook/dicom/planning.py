@@ -11,6 +11,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -39,6 +40,9 @@ __all__ = [
     "VolumePlan",
     "plan",
 ]
+
+#: Positions further from the origin than this (mm) are damaged numbers.
+FARTHEST: Final = 1e6
 
 
 def plan(
@@ -115,6 +119,9 @@ def _plan_series(instances: list[Instance], result: SeriesPlan, options: Options
         position, cosines = plane.ImagePositionPatient, plane.ImageOrientationPatient
         if position is None or len(position) != 3 or cosines is None:
             unplaced.append(plane)
+            continue
+        if max(map(abs, position)) > FARTHEST:
+            refuse(result, Reason.NO_POSITION, f"a position of {position}: no patient is so large", [plane])
             continue
         words = tuple(cosines)
         if words not in known:

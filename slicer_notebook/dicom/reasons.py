@@ -11,7 +11,7 @@ from pydicom.uid import UID
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.dicom.syntaxes import can_decode
 
-__all__ = ["MEANING", "Reason", "Refusal", "refusal_of"]
+__all__ = ["MEANING", "Reason", "Refusal", "has_more_pixels", "refusal_of"]
 
 
 class Reason(StrEnum):
@@ -214,11 +214,22 @@ def _integer_problem(instance: Instance, allocated: int, stored: int) -> str | N
     return None
 
 
-def _length_problem(instance: Instance) -> str | None:
+def _due_bytes(instance: Instance) -> int:
+    """Bytes of all frames, where they are not compressed."""
+    rows, columns = instance.mosaic_shape or (instance.Rows or 0, instance.Columns or 0)
     # PS3.3 C.7.6.3.1.2: YBR_FULL_422 holds two values a pixel, where it is not compressed.
     samples = 2 if instance.PhotometricInterpretation == "YBR_FULL_422" else instance.SamplesPerPixel or 1
-    pixels = (instance.Rows or 0) * (instance.Columns or 0) * (instance.NumberOfFrames or 1) * samples
-    expected = (pixels * (instance.BitsAllocated or 0) + 7) // 8
+    values = rows * columns * (instance.NumberOfFrames or 1) * samples
+    return (values * (instance.BitsAllocated or 0) + 7) // 8
+
+
+def has_more_pixels(instance: Instance) -> bool:
+    """Whether uncompressed pixels are longer than is due: by more than the byte that makes their length even."""
+    return instance.pixel_length > _due_bytes(instance) + 1
+
+
+def _length_problem(instance: Instance) -> str | None:
+    expected = _due_bytes(instance)
     if 0 <= instance.pixel_length < expected:
         return f"{instance.pixel_length} bytes of pixels where {expected} are due"
     missing = instance.pixel_offset + expected - instance.size

@@ -27,7 +27,7 @@ from slicer_notebook.dicom.geometry import (
     same_position_tolerance,
 )
 from slicer_notebook.dicom.plans import Resampling, SeriesPlan, VolumePlan
-from slicer_notebook.dicom.reasons import Reason, Refusal
+from slicer_notebook.dicom.reasons import Reason, Refusal, has_more_pixels
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.dicom.split import Part, by_image_type, split_repeated
 from slicer_notebook.dicom.syntaxes import LOSSY
@@ -41,6 +41,9 @@ SPACING_TOLERANCE: Final = 1e-5
 NEARLY_PARALLEL: Final = 1.0
 #: A tilt below this (degrees) is rounding of the positions, not a gantry.
 TILT_SHOWN: Final = 0.1
+#: Distances of pixels and slices lie between these (mm): from a microscope's to a whole body's.
+SMALLEST: Final = 1e-5
+LARGEST: Final = 1e4
 #: More pieces than this are no ranges of a scan.
 MAX_PIECES: Final = 4
 
@@ -71,7 +74,12 @@ def refuse(result: SeriesPlan, reason: Reason, message: str, instances: Iterable
 
 def valid_spacing(spacing: list[float] | None) -> list[float] | None:
     """Pixel spacing that is one: two positive numbers, between rows and between columns, mm."""
-    return spacing if spacing is not None and len(spacing) == 2 and min(spacing) > 0 else None
+    return spacing if spacing is not None and len(spacing) == 2 and all(map(_is_length, spacing)) else None
+
+
+def _is_length(value: float) -> bool:
+    """Whether it can be the distance of two pixels or slices, mm."""
+    return SMALLEST <= value <= LARGEST
 
 
 def is_colour(instance: Instance) -> bool:
@@ -85,6 +93,15 @@ def pixel_warnings(members: list[Instance]) -> list[str]:
     lossy = sum(i.LossyImageCompression == "01" or i.TransferSyntaxUID in LOSSY for i in members)
     if lossy:
         warnings.append(f"{lossy} of {len(members)} slices were compressed with loss: values are not the scanner's.")
+    longer = sum(map(has_more_pixels, members))
+    if longer:
+        warnings.append(
+            f"{longer} of {len(members)} slices hold more bytes of pixels than their rows, columns and bits ask for: "
+            "those at the end were left out."
+        )
+    half = sum((i.RescaleSlope is None) != (i.RescaleIntercept is None) for i in members)
+    if half:
+        warnings.append(f"{half} of {len(members)} slices give only one of slope and intercept: it was used alone.")
     kinds = {i.PhotometricInterpretation for i in members}
     if len(kinds & {"MONOCHROME1", "MONOCHROME2"}) > 1:
         warnings.append("MONOCHROME1 and MONOCHROME2 slices are mixed; values were kept as they are.")
@@ -427,7 +444,7 @@ def _ranges(numbers: list[int]) -> str:
 def _thickness(instance: Instance) -> tuple[float, str | None]:
     """The k spacing of a single slice, mm, and a warning if the header does not say."""
     for value in (instance.SliceThickness, instance.SpacingBetweenSlices):
-        if value is not None and value > 0:
+        if value is not None and _is_length(value):
             return value, None
     return 1.0, "A single slice of unknown thickness: 1 mm was put in its place."
 

@@ -175,3 +175,35 @@ def test_images_of_one_place_that_differ_are_refused(tmp_path):
 
 def test_images_of_one_place_without_an_attribute_are_refused(tmp_path):
     assert only_refusal(plan(write_series(tmp_path, offsets=(0, 0, 0, 0)))).reason is Reason.SAME_POSITION
+
+
+def test_more_bytes_than_pixels_are_said(tmp_path):
+    (path,) = write_series(tmp_path, shape=(1, 8, 6))
+    item = pydicom.dcmread(path)
+    item.Rows = 5
+    save(item, path)
+    volume = only_volume(plan([path]))
+    assert any("more bytes of pixels" in warning for warning in volume.warnings)
+    item.Rows = 8
+    save(item, path)
+    assert only_volume(plan([path])).warnings == []
+
+
+@pytest.mark.parametrize(
+    ("given", "left"), [("RescaleSlope", "RescaleIntercept"), ("RescaleIntercept", "RescaleSlope")]
+)
+def test_half_a_rescale_is_said(tmp_path, given, left):
+    volume = only_volume(plan(write_series(tmp_path, **{given: 2, left: None})))
+    assert any("only one of slope and intercept" in warning for warning in volume.warnings)
+
+
+@pytest.mark.parametrize("spacing", [[1e-308, 1.0], [1.0, 1e300], [1e-7, 1e-7]])
+def test_pixels_of_no_size_are_refused(tmp_path, spacing):
+    assert (
+        only_refusal(plan(write_series(tmp_path, each=lambda k: {"PixelSpacing": spacing}))).reason is Reason.NO_SPACING
+    )
+
+
+def test_places_out_of_this_world_are_refused(tmp_path):
+    files = write_series(tmp_path, each=lambda k: {"ImagePositionPatient": [0.0, 1e12, k]})
+    assert only_refusal(plan(files)).reason is Reason.NO_POSITION
