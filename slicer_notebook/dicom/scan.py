@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from slicer_notebook.dicom.tags import ATTRIBUTES, PIXEL_TAGS, WANTED, is_private_wanted
@@ -283,7 +284,13 @@ def _action(actions: dict[bytes, int], key: bytes, order: str, explicit: bool) -
 
 # A single loop: one call for each element would double the time that an index takes.
 def _data_set(  # noqa: PLR0912, PLR0915
-    window: _Window, pos: int, size: int, names: tuple[str, str], encoding: tuple[str, bool, bool]
+    window: _Window,
+    pos: int,
+    size: int,
+    names: tuple[str, str],
+    encoding: tuple[str, bool, bool],
+    *,
+    learning: bool = True,
 ) -> Scan:
     order, explicit, known_offset = encoding
     elements: dict[int, bytes] = {}
@@ -294,6 +301,9 @@ def _data_set(  # noqa: PLR0912, PLR0915
     unpack_long = struct.Struct(order + "I").unpack_from
     actions = _ACTIONS.setdefault((order, explicit), {})
     look_up = actions.get
+    habits = _HABITS.setdefault((order, explicit), _Habits()) if learning else _Habits()
+    known_run = habits.runs.get
+    head, marks = window.data, []
     pixel_tag = pixel_offset = pixel_length = 0
     at = window.at
     # The window's own bookkeeping is repeated here: a call for each of a header's hundreds of elements costs as much
@@ -307,7 +317,17 @@ def _data_set(  # noqa: PLR0912, PLR0915
                 break
             offset = at(pos, 8)
             data, base, last = window.data, window.base, len(window.data) - 12
+        run = known_run(data[offset : offset + 8])
+        if run is not None and data.startswith(run[0], offset):
+            marks.append((b"", offset))
+            elements.update(run[1].elements)
+            other_vrs.update(run[1].other_vrs)
+            seen |= run[1].seen
+            offset += len(run[0])
+            continue
         key = data[offset : offset + key_size]
+        if data is head:
+            marks.append((key, offset))
         action = look_up(key)
         if action is None:
             action = _action(actions, key, order, explicit)
@@ -356,4 +376,67 @@ def _data_set(  # noqa: PLR0912, PLR0915
         offset += length
     if not pixel_tag and base + offset > size:
         raise Unscannable("the last element is longer than the file")
+    if learning:
+        if data is head and not pixel_tag:
+            marks.append((b"", offset))
+        habits.learn(head, marks, encoding)
     return Scan(*names, elements, other_vrs, seen, pixel_tag, pixel_offset, pixel_length, order == ">", {})
+
+
+class _Habits:
+    """What headers read before had in common: runs of elements, byte for byte the same from file to file.
+
+    What a run says follows from its bytes alone, so where the same bytes come again, they need not be read again. Most
+    of a slice's header is that of the slice before it.
+    """
+
+    #: Elements that are worth a run.
+    SHORTEST: Final = 3
+    #: Longer elements (bytes) are in no run.
+    LONGEST: Final = 16384
+    #: Runs and elements remembered; then they are learned anew.
+    MOST_RUNS: Final = 256
+    MOST_ELEMENTS: Final = 1024
+
+    def __init__(self) -> None:
+        #: by its first eight bytes: a run, and what it says
+        self.runs: dict[bytes, tuple[bytes, Scan]] = {}
+        #: by tag and VR: the element when it was last read
+        self.last: dict[bytes, bytes] = {}
+
+    def learn(self, data: bytes, marks: list[tuple[bytes, int]], encoding: tuple[str, bool, bool]) -> None:
+        """Look for runs among elements that were just read one by one.
+
+        Args:
+            marks: (first bytes, offset) of each, in order; no first bytes where something else begins.
+        """
+        begin = -1
+        count = 0
+        for (key, start), (_, end) in pairwise(marks):
+            same = False
+            if key and end - start <= self.LONGEST:
+                raw = data[start:end]
+                same = self.last.get(key) == raw
+                if not same:
+                    if len(self.last) >= self.MOST_ELEMENTS:
+                        self.last.clear()
+                    self.last[key] = raw
+            if same:
+                begin, count = (start, 1) if begin < 0 else (begin, count + 1)
+            else:
+                self._remember(data, begin, start, count, encoding)
+                begin = -1
+        if marks:
+            self._remember(data, begin, marks[-1][1], count, encoding)
+
+    def _remember(self, data: bytes, begin: int, end: int, count: int, encoding: tuple[str, bool, bool]) -> None:
+        if begin < 0 or count < self.SHORTEST:
+            return
+        if len(self.runs) >= self.MOST_RUNS:
+            self.runs.clear()
+        raw = data[begin:end]
+        said = _data_set(_Window(lambda *_: b"", raw), 0, len(raw), ("", ""), encoding, learning=False)
+        self.runs[raw[:8]] = (raw, said)
+
+
+_HABITS: Final[dict[tuple[str, bool], _Habits]] = {}
