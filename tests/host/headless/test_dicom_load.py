@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from slicer_notebook.commands import context, get
-from slicer_notebook.dicom import Index
-from slicer_notebook.errors import JobCancelledError
+from slicer_notebook.commands import dicom as commands_dicom
+from slicer_notebook.dicom import Index, Quantity
+from slicer_notebook.errors import ArgumentError, JobCancelledError
 from slicer_notebook.host.headless import HeadlessHost
 from tests.dicom import make
 
@@ -37,9 +38,7 @@ def database(tmp_path: Path) -> Iterator[str]:
     index.add(tmp_path / "mr")
     index.close()
     yield path
-    from slicer_notebook.commands.dicom import _open_index
-
-    _open_index.cache_clear()
+    commands_dicom._open_index.cache_clear()
 
 
 def state(host: HeadlessHost) -> tuple[list[str], list[str]]:
@@ -153,3 +152,30 @@ def test_loading_twice_gives_two_sequences_below_one_study(host: HeadlessHost, s
     assert len(names) == len(set(names)) == 2
     _, items = state(host)
     assert [name for name in items if name.startswith(("Doe", "Thorax"))] == ["Doe^Jane (P1)", "Thorax (20200102)"]
+
+
+def test_a_quantity_that_is_offered_is_applied_with_its_units(
+    host: HeadlessHost, slicer: Any, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = commands_dicom._plan
+
+    def offering(*args: Any, **kwargs: Any) -> Any:
+        planned = made(*args, **kwargs)
+        for volume in [*planned.volumes, *planned.sequences[0].volumes]:
+            factors = [(0.5, 1.0)] * len(volume.instances)
+            volume.quantities = [Quantity(name="SUVbw", units="g/ml{SUVbw}", factors=factors)]
+        return planned
+
+    monkeypatch.setattr(commands_dicom, "_plan", offering)
+    done = load(host, database, quantity="SUVbw")
+    volume, item = host.node(done["volumes"][0]), host.node(done["sequences"][0]).GetNthDataNode(2)
+    for node in (volume, item):
+        make.assert_phantom((host.voxels(node) - 1.0) * 2, host.affine(node))
+        assert node.GetVoxelValueUnits().GetCodeValue() == "g/ml{SUVbw}"
+        assert node.GetVoxelValueQuantity().GetCodeMeaning() == "SUVbw"
+        assert node.GetAttribute("slicer_notebook.quantity") == "SUVbw"
+    before = state(host)
+    with pytest.raises(ArgumentError, match="'SUVbsa'") as caught:
+        load(host, database, quantity="SUVbsa")
+    assert caught.value.details["quantities"] == ["SUVbw"]
+    assert state(host) == before
