@@ -319,7 +319,8 @@ def _data_set(  # noqa: PLR0912, PLR0915
             data, base, last = window.data, window.base, len(window.data) - 12
         run = known_run(data[offset : offset + 8])
         if run is not None and data.startswith(run[0], offset):
-            marks.append((b"", offset))
+            if data is head:
+                marks.append((b"", offset))
             elements.update(run[1].elements)
             other_vrs.update(run[1].other_vrs)
             seen |= run[1].seen
