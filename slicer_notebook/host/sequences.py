@@ -101,9 +101,18 @@ class SequenceBuilder:
         self.template.SetIJKToRASMatrix(arrays.matrix_from_array(affine))
         item = self.node.SetDataNodeAtValue(self.template, index if isinstance(index, str) else f"{index:.15g}")
         item.SetAndObserveImageData(arrays.new_image(self.block[number]))
+        self._copy_units(item)
         for key, value in attributes.items():
             item.SetAttribute(key, value)
         self._done += 1
+
+    def _copy_units(self, node: Any) -> None:
+        """What the template's values are, which MRML's copying of nodes leaves out."""
+        units, quantity = self.template.GetVoxelValueUnits(), self.template.GetVoxelValueQuantity()
+        if units is not None:
+            node.SetVoxelValueUnits(units)
+        if quantity is not None:
+            node.SetVoxelValueQuantity(quantity)
 
     def finish(self) -> tuple[Any, Any, Any]:
         """(sequence, browser, proxy volume), in the scene; the proxy shows the first item."""
@@ -112,7 +121,9 @@ class SequenceBuilder:
         sequence = scene.AddNode(self.node)
         _blocks[sequence.GetID()] = _owner(self.block)
         browser = _browse(self._slicer, sequence)
-        return sequence, browser, browser.GetProxyNode(sequence)
+        proxy = browser.GetProxyNode(sequence)
+        self._copy_units(proxy)
+        return sequence, browser, proxy
 
 
 def mark_as_colour(node: Any, array: Array) -> None:

@@ -126,6 +126,21 @@ def test_stepping_changes_the_proxy_and_keeps_its_window(host: HeadlessHost, sli
             host.select_item(sequence, number)
 
 
+def test_units_are_on_items_and_proxy_and_stay_there(host: HeadlessHost, slicer: Any, block: Any) -> None:
+    units = slicer.vtkCodedEntry()
+    units.SetValueSchemeMeaning("[hnsf'U]", "UCUM", "Hounsfield unit")
+    builder = host.new_sequence("ct", index_name="time", index_unit="s", indices=[0.0, 1.0, 2.0, 3.0], block=block)
+    builder.template.SetVoxelValueUnits(units)
+    while builder.left:
+        builder.append("ct", AFFINE, {})
+    sequence, _, proxy = builder.finish()
+    for number in (0, 3, 1):
+        host.select_item(sequence, number)
+        assert sequence.GetNthDataNode(number).GetVoxelValueUnits().GetCodeMeaning() == "Hounsfield unit"
+        assert proxy.GetVoxelValueUnits().GetCodeMeaning() == "Hounsfield unit"
+    assert proxy.GetVoxelValueQuantity() is None
+
+
 def test_a_sequence_of_another_maker_gets_a_browser_when_it_needs_one(
     host: HeadlessHost, slicer: Any, volume: Any, array: Any
 ) -> None:
