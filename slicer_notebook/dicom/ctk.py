@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote
 
 import msgspec
 
@@ -150,7 +149,7 @@ def _configured() -> list[Path]:
                 continue
             for line in text.splitlines():
                 key, equals, value = line.partition("=")
-                if equals and unquote(key.strip()).startswith(_SETTING):
+                if equals and key.strip().startswith(_SETTING):
                     path = Path(_unescaped(value.strip()))
                     # Relative ones are to the folder of a Slicer that carries its settings along.
                     if path.is_absolute():
