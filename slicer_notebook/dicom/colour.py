@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -99,7 +100,7 @@ def _palette_of(dataset: Dataset) -> Palette:
     descriptors, tables = [], []
     for primary in _PRIMARIES:
         descriptor = dataset.get(f"{primary}PaletteColorLookupTableDescriptor")
-        if descriptor is None or not isinstance(descriptor, pydicom.multival.MultiValue) or len(descriptor) != 3:
+        if descriptor is None or not isinstance(descriptor, Sequence) or len(descriptor) != 3:
             raise PaletteError(f"no {primary}PaletteColorLookupTableDescriptor of three values")
         count, first, bits = (int(value) for value in descriptor)
         # US or SS as PixelRepresentation says; files that mix them up are common (pydicom reads what is written).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -70,7 +71,7 @@ def _lut_of(dataset: Dataset) -> ModalityLut:
         raise ModalityLutError(f"a Modality LUT Sequence of {len(items)} items: one is due")
     item = items[0]
     descriptor = item.get("LUTDescriptor")
-    if not isinstance(descriptor, pydicom.multival.MultiValue) or len(descriptor) != 3:
+    if not isinstance(descriptor, Sequence) or len(descriptor) != 3:
         raise ModalityLutError(f"a LUTDescriptor of {descriptor}: three values are due")
     count, first, bits = (int(value) for value in descriptor)
     count = count % 0x10000 or MAX_ENTRIES

@@ -21,7 +21,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from slicer_notebook.dicom import Reason, plan, read
+from slicer_notebook.dicom import plan, read
 from slicer_notebook.errors import DicomError, FileFormatError, JobCancelledError, SeriesRefusedError
 from tests.dicom.make import (
     AXIAL,
