@@ -211,6 +211,10 @@ def _plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, (set, frozenset)):
         return list(value)
+    for plain in (str, int, float):
+        # Other libraries' kinds of text and number: pydicom's UID, DSfloat and IS.
+        if isinstance(value, plain):
+            return plain(value)
     raise TypeError(f"a {type(value).__name__} cannot be sent; plain data, numpy arrays and nodes can")
 
 

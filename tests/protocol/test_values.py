@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from pydicom.uid import UID
+from pydicom.valuerep import IS, DSfloat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -86,6 +88,9 @@ def test_node_references_come_as_they_were(ref: NodeRef) -> None:
         (np.str_("text"), "text"),
         ((1, 2), [1, 2]),
         (pathlib.PurePosixPath("/a/b"), "/a/b"),
+        (UID("1.2.3"), "1.2.3"),
+        (DSfloat("1.5"), 1.5),
+        (IS("7"), 7),
         ({3}, [3]),
         (frozenset({"x"}), ["x"]),
     ],
