@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from pydicom.uid import UID
-from pydicom.valuerep import IS, DSfloat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from pydicom.uid import UID
+from pydicom.valuerep import IS, DSfloat
 
 from slicer_notebook import errors
 from slicer_notebook.protocol import messages, values
