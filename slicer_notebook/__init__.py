@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from slicer_notebook import errors
     from slicer_notebook.commands.context import progress
     from slicer_notebook.session import (
+        DicomWarning,
         Image,
         Job,
         Node,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 #: Public name → module that defines it. Imported at first use: the Slicer end has no ipywidgets to import.
 _EXPORTS = {
+    "DicomWarning": "slicer_notebook.session",
     "Image": "slicer_notebook.session",
     "Job": "slicer_notebook.session",
     "Node": "slicer_notebook.session",
@@ -49,6 +51,7 @@ _EXPORTS = {
 }
 
 __all__ = [
+    "DicomWarning",
     "Image",
     "Job",
     "Node",

@@ -12,6 +12,7 @@ import pytest
 import slicer_notebook as sn
 
 PUBLIC = [
+    "DicomWarning",
     "Image",
     "Job",
     "Node",

@@ -15,7 +15,7 @@ from slicer_notebook.dicom.geometry import Axes, ijk_to_ras
 from slicer_notebook.dicom.plans import SequenceAxis, SequencePlan, SeriesPlan, VolumePlan
 from slicer_notebook.dicom.reasons import Reason
 from slicer_notebook.dicom.records import Instance
-from slicer_notebook.dicom.stacks import Options, is_colour, pixel_warnings, refuse, valid_spacing
+from slicer_notebook.dicom.stacks import Options, is_colour, pixel_warnings, refuse, valid_spacing, warnings_of_all
 
 __all__ = ["plan_pictures"]
 
@@ -94,7 +94,7 @@ def _cine(images: list[VolumePlan]) -> SequencePlan:
     planes = [image.instances[0] for image in images]
     times = [plane.TemporalPositionTimeOffset for plane in planes]
     known = [time for time in times if time is not None]
-    warnings = list(dict.fromkeys(text for image in images for text in image.warnings))
+    warnings = warnings_of_all(images)
     if len(known) == len(times) and all(np.diff(known) > 0):
         values: list[float | str] = list(known)
         axis = SequenceAxis(name="time", keyword="FrameTime", unit="s", values=values)

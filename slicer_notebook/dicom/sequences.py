@@ -10,6 +10,7 @@ import numpy as np
 from slicer_notebook.dicom.plans import SequenceAxis, SequencePlan, VolumePlan
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.dicom.split import Dimension, acquisition_seconds, content_seconds
+from slicer_notebook.dicom.stacks import warnings_of_all
 
 __all__ = ["fold"]
 
@@ -81,7 +82,7 @@ def _sequence(volumes: list[VolumePlan]) -> SequencePlan:
         # b-values and directions have no order of their own: that of acquisition is the one that other tools keep.
         volumes = sorted(volumes, key=_acquired)
     axis = _axis(volumes)
-    warnings = list(dict.fromkeys(text for volume in volumes for text in volume.warnings))
+    warnings = warnings_of_all(volumes)
     outer, _ = _split_dimensions(volumes[0])
     return SequencePlan(name="", axis=axis, volumes=volumes, outer=outer, warnings=warnings)
 

@@ -32,7 +32,16 @@ from slicer_notebook.dicom.records import Instance
 from slicer_notebook.dicom.split import Part, by_image_type, split_repeated
 from slicer_notebook.dicom.syntaxes import LOSSY
 
-__all__ = ["Options", "is_colour", "paths_of", "pixel_warnings", "plan_stacks", "refuse", "valid_spacing"]
+__all__ = [
+    "Options",
+    "is_colour",
+    "paths_of",
+    "pixel_warnings",
+    "plan_stacks",
+    "refuse",
+    "valid_spacing",
+    "warnings_of_all",
+]
 
 #: Direction cosines and pixel spacings that differ by less are the same (they are decimal strings, rounded).
 ORIENTATION_TOLERANCE: Final = 1e-4
@@ -105,6 +114,15 @@ def pixel_warnings(members: list[Instance]) -> list[str]:
     kinds = {i.PhotometricInterpretation for i in members}
     if len(kinds & {"MONOCHROME1", "MONOCHROME2"}) > 1:
         warnings.append("MONOCHROME1 and MONOCHROME2 slices are mixed; values were kept as they are.")
+    return warnings
+
+
+def warnings_of_all(volumes: list[VolumePlan]) -> list[str]:
+    """The warnings of volumes that belong together: those of their pixels counted together, the others once."""
+    warnings = pixel_warnings([plane for volume in volumes for plane in volume.instances])
+    for volume in volumes:
+        own = pixel_warnings(volume.instances) if warnings else []
+        warnings += [text for text in volume.warnings if text not in own and text not in warnings]
     return warnings
 
 

@@ -57,12 +57,12 @@ class Executed:
         )
         client.execute()
 
-    def data(self, source: str, mime: str) -> str:
-        """The first output of a kind of the cell whose source contains ``source``."""
+    def data(self, source: str, mime: str, place: int = 0) -> str:
+        """An output of a kind, the first, of the cell whose source contains ``source``."""
         cell = next(each for each in self.notebook.cells if each.cell_type == "code" and source in each.source)
         found = [output["data"][mime] for output in cell.outputs if mime in output.get("data", {})]
         assert found, f"{source!r} has no {mime}: {cell.outputs}"
-        text: str = found[0]
+        text: str = found[place]
         return text
 
     def printed(self, source: str) -> str:
@@ -124,3 +124,18 @@ def test_a_notebook_on_the_slicer_kernel(notebook_environment: None, root: Path)
     assert done.data("sn.ViewThumbnails", "text/html").count("data:image/png") == 4
     assert done.picture("SetWindowLevel").std() > 30
     assert done.data("get_connection_file", "text/plain").endswith(".json'")
+
+
+def test_dicom_of_every_kind(notebook_environment: None, root: Path) -> None:
+    done = Executed(root / "notebooks" / "03_every_dicom.ipynb")
+    assert "instances of" in done.data("dicom.index(Path", "text/plain")
+    assert "2 pieces" in done.data("dicom.plan(series[0])", "text/html")
+    assert "structured-report" in done.data('Modality="SR"', "text/html")
+    heart = done.data("(heart,) =", "text/html", -1)
+    assert "over time" in heart
+    assert "data:image/png" in heart
+    assert done.picture("heart.index = 12").std() > 10
+    assert done.data("heart.array.shape", "text/plain").startswith("((30, 1, 240, 320, 3), 's', [0.0, 0.0333")
+    assert "SonoSite" in done.data("heart.dicom[keyword]", "text/plain")
+    assert "slices k = 9 were not measured" in done.data("slicer.dicom.plan(folder)", "text/plain")
+    assert "1 of 20 slices are missing" in done.printed("strict=True")
