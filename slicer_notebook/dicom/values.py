@@ -116,7 +116,9 @@ _DECODERS: Final[dict[int, tuple[str, Decoder | None]]] = {
 
 
 #: What pydicom raises on sequences that are not as they should be.
-_DAMAGED: Final = (ArithmeticError, AttributeError, EOFError, LookupError, OSError, TypeError, ValueError, struct.error)
+_DAMAGED: Final = (
+    ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError, struct.error,
+)  # fmt: skip
 
 
 def _items(raw: bytes, encodings: list[str], order: str, implicit: bool) -> list[dict[str, Any]] | None:

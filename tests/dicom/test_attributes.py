@@ -146,3 +146,19 @@ def test_sequences_of_the_information_model(index, tmp_path, syntax, undefined):
     ):
         assert index.studies(**filters) == [study], filters
     assert index.studies(ProcedureCodeSequence="*hals*") == []
+
+
+@pytest.mark.parametrize("damage", [b"\x4c\xfb", b"XX", b"\0\0", b"UI"])
+def test_a_damaged_sequence_is_no_value(index, tmp_path, damage):
+    """The VR of an element in an item; the rest of the header is read all the same."""
+    (path,) = write_series(tmp_path / "d", shape=(1, 4, 4), ProcedureCodeSequence=[code("1", "Gewebe")])
+    raw = path.read_bytes()
+    at = raw.index(b"\x08\0\x04\x01LO")
+    path.write_bytes(raw[: at + 4] + damage + raw[at + 6 :])
+    index.add(path)
+    (study,) = index.studies()
+    assert study.PatientName == "Doe^Jane"
+    assert study.ProcedureCodeSequence in (
+        None,
+        [{"CodeValue": "1", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Gewebe"}],
+    )
