@@ -25,7 +25,7 @@ from slicer_notebook.errors import IndexDatabaseError
 __all__ = ["Database"]
 
 #: Raised with every change of the schema or of what is read from headers; an older index is made anew.
-VERSION: Final = 7
+VERSION: Final = 8
 #: Seconds that a writer waits for another process's transaction; each of ours takes well under one.
 BUSY_TIMEOUT: Final = 60.0
 #: Values in one statement's list; SQLite's own limit was once 999.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 import warnings
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ from slicer_notebook.dicom.private import private_facts
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.dicom.scan import (
     CHUNK,
+    EXPLICIT_BIG,
     IMPLICIT_LITTLE,
     MAX_VALUE,
     Reader,
@@ -38,7 +40,7 @@ from slicer_notebook.dicom.tags import (
     WANTED,
     is_private_wanted,
 )
-from slicer_notebook.dicom.values import fields_of
+from slicer_notebook.dicom.values import CRITICAL, fields_of
 
 __all__ = ["DirectoryFileError", "NotTakenError", "read_header"]
 
@@ -75,6 +77,9 @@ def _instance(found: Scan, path: str, state: tuple[int, int]) -> Instance:
     if missing:
         raise NotTakenError(f"DICOM without {', '.join(missing)}", is_dicom=True)
     values.update(private_facts(found.elements, values, order))
+    too_long = [ATTRIBUTES[tag].keyword for tag in found.seen if tag in ATTRIBUTES]
+    if too_long and (lost := [keyword for keyword in too_long if keyword in CRITICAL]):
+        values["unreadable"] = [*values.get("unreadable", ()), *lost]
     return Instance(
         **values,
         TransferSyntaxUID=found.transfer_syntax,
@@ -121,11 +126,11 @@ def _scan_of_dataset(dataset: pydicom.Dataset) -> Scan:
     little = bool(dataset.original_encoding[1]) if dataset.original_encoding[1] is not None else True
     if "SOPClassUID" not in dataset and "SOPInstanceUID" not in dataset and "MediaStorageSOPClassUID" not in meta:
         raise NotTakenError("not DICOM", is_dicom=False)
-    if not syntax:
+    if not little:
+        syntax = EXPLICIT_BIG  # whatever it says: so the data set was read, and so are its pixels
+    elif not syntax:
         implicit = dataset.original_encoding[0]
         syntax = "1.2.840.10008.1.2" if implicit or implicit is None else "1.2.840.10008.1.2.1"
-        if not little:
-            syntax = "1.2.840.10008.1.2.2"
     elements: dict[int, bytes] = {}
     seen: set[int] = set()
     pixel_tag = pixel_length = 0
@@ -211,6 +216,21 @@ def _read_through_archives(name: str) -> Instance:
         raise NotTakenError(exc.reason, is_dicom=False) from exc
 
 
+def _check_end(found: Scan, size: int, read: Reader) -> None:
+    """Elements behind the pixels that belong before them (PS3.5 §7.1): pydicom takes them in any order.
+
+    Raises:
+        Unscannable: there are some.
+    """
+    end = found.pixel_offset + found.pixel_length
+    if not found.pixel_offset or found.pixel_length < 0 or end + 8 > size:
+        return
+    tag = read(4, end)
+    group, element = struct.unpack(">HH" if found.big_endian else "<HH", tag) if len(tag) == 4 else (0xFFFF, 0)
+    if (group << 16 | element) <= found.pixel_tag:
+        raise Unscannable("elements out of order")
+
+
 def _read(name: str, state: tuple[int, int], head: bytes, read: Reader) -> Instance:
     if not head:
         raise NotTakenError("empty file", is_dicom=False)
@@ -218,6 +238,7 @@ def _read(name: str, state: tuple[int, int], head: bytes, read: Reader) -> Insta
         raise NotTakenError(_ARCHIVE if head.startswith(b"PK\3\4") else "not DICOM", is_dicom=False)
     try:
         found = scan(read, state[0], head)
+        _check_end(found, state[0], read)
     except Unscannable:
         found = _scan_with_pydicom(name)
     return _instance(found, name, state)

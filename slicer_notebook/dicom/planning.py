@@ -22,7 +22,7 @@ from slicer_notebook.dicom.geometry import Axes, axes_of
 from slicer_notebook.dicom.header import NotTakenError, read_header
 from slicer_notebook.dicom.pictures import plan_pictures
 from slicer_notebook.dicom.plans import Quantity, Resampling, SequenceAxis, SequencePlan, SeriesPlan, VolumePlan
-from slicer_notebook.dicom.reasons import Reason, Refusal, refusal_of
+from slicer_notebook.dicom.reasons import Reason, Refusal, refusal_of, unreadable_refusal
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.dicom.sequences import fold
 from slicer_notebook.dicom.split import Dimension
@@ -121,7 +121,9 @@ def _plan_series(instances: list[Instance], result: SeriesPlan, options: Options
             unplaced.append(plane)
             continue
         if max(map(abs, position)) > FARTHEST:
-            refuse(result, Reason.NO_POSITION, f"a position of {position}: no patient is so large", [plane])
+            refuse(
+                result, Reason.NO_POSITION, f"positions of more than {FARTHEST:g} mm: no patient is so large", [plane]
+            )
             continue
         words = tuple(cosines)
         if words not in known:
@@ -174,7 +176,11 @@ def _planes(instances: list[Instance], result: SeriesPlan) -> tuple[list[Instanc
             except NotSplitError as exc:
                 refusal = exc.reason, exc.message
             else:
-                planes += found
+                unreadable = next(filter(None, map(unreadable_refusal, found)), None)
+                if unreadable is not None:
+                    refusal = unreadable
+                else:
+                    planes += found
                 said.update(found.warnings)
                 if found.dimension_names:
                     names.add(tuple(found.dimension_names))

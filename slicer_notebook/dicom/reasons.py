@@ -11,7 +11,7 @@ from pydicom.uid import UID
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.dicom.syntaxes import can_decode
 
-__all__ = ["MEANING", "Reason", "Refusal", "has_more_pixels", "refusal_of"]
+__all__ = ["MEANING", "Reason", "Refusal", "has_more_pixels", "refusal_of", "unreadable_refusal"]
 
 
 class Reason(StrEnum):
@@ -251,6 +251,22 @@ def _pixel_refusal(instance: Instance) -> tuple[Reason, str] | None:
     return found
 
 
+_UNREADABLE: Final[dict[str, Reason]] = {
+    "ImageOrientationPatient": Reason.BAD_ORIENTATION,
+    "ImagePositionPatient": Reason.NO_POSITION,
+    "PixelSpacing": Reason.NO_SPACING,
+    "RescaleIntercept": Reason.RESCALE,
+    "RescaleSlope": Reason.RESCALE,
+}
+
+
+def unreadable_refusal(instance: Instance) -> tuple[Reason, str] | None:
+    """The refusal of a plane one of whose attributes cannot be read, and cannot be taken for absent."""
+    for keyword in instance.unreadable:
+        return _UNREADABLE.get(keyword, Reason.PIXEL_FORMAT), f"{keyword} is there, but cannot be read"
+    return None
+
+
 def refusal_of(instance: Instance) -> tuple[Reason, str] | None:
     """Why this instance alone cannot be a slice of a grey-value volume, or None."""
     if instance.copies_differ:
@@ -262,4 +278,4 @@ def refusal_of(instance: Instance) -> tuple[Reason, str] | None:
         if instance.Rows or "Image Storage" in _what(instance):
             return Reason.NO_PIXELS, f"{_what(instance)} without pixel data"
         return Reason.NOT_AN_IMAGE, f"{_what(instance)} holds no pixels"
-    return _image_refusal(instance) or _pixel_refusal(instance)
+    return unreadable_refusal(instance) or _image_refusal(instance) or _pixel_refusal(instance)

@@ -248,6 +248,8 @@ class Instance(SeriesAttributes, kw_only=True, omit_defaults=True):
     pixel_offset: int = 0
     #: bytes; -1 when encapsulated (undefined length)
     pixel_length: int = 0
+    #: keywords of attributes that decide what the pixels mean, and whose values cannot be read
+    unreadable: list[str] = []
     has_modality_lut: bool = False
     #: a Real World Value Mapping Sequence (C.7.6.16.2.11) at the top level of the data set
     has_real_world_values: bool = False

@@ -17,7 +17,7 @@ from slicer_notebook.dicom.attributes import plain_value
 from slicer_notebook.dicom.tags import ATTRIBUTES, SPECIFIC_CHARACTER_SET, Attribute
 from slicer_notebook.dicom.text import decode_person_names, decode_text, encodings_of
 
-__all__ = ["fields_of"]
+__all__ = ["CRITICAL", "fields_of"]
 
 Decoder = Callable[[bytes, list[str], str], Any]
 """``decode(value, encodings, byte order)``; None for a value that is empty or cannot be understood."""
@@ -26,6 +26,15 @@ _BINARY: Final = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "
 _LONG_TEXT: Final = frozenset({"ST", "LT", "UT"})
 #: ACR-NEMA wrote dates with dots (PS3.5 table 6.2-1, note on DA).
 _OLD_DATE: Final = re.compile(r"(\d{4})\.(\d{2})\.(\d{2})")
+
+#: Attributes that change what the pixels mean: where one is there and cannot be read, it must not be taken for absent.
+CRITICAL: Final = frozenset(
+    {
+        "BitsAllocated", "BitsStored", "Columns", "HighBit", "ImageOrientationPatient", "ImagePositionPatient",
+        "NumberOfFrames", "PhotometricInterpretation", "PixelRepresentation", "PixelSpacing", "PlanarConfiguration",
+        "RescaleIntercept", "RescaleSlope", "Rows", "SamplesPerPixel",
+    }
+)  # fmt: skip
 
 
 def _decimals(raw: bytes) -> list[float] | None:
@@ -60,11 +69,16 @@ def _number_decoder(attribute: Attribute) -> Decoder:
         if not values:
             return None
         if not multiple:
+            if len(values) > 1 and attribute.keyword in CRITICAL:
+                return None
             values = values[:1]
         if whole:
-            if any(value != int(value) for value in values):
+            # What does not fit 64 bits is a damaged number, and nothing that could be stored.
+            if any(value != int(value) or abs(value) >= 1 << 63 for value in values):
                 return None
             values = [int(value) for value in values]
+        else:
+            values = [float(value) for value in values]
         return values if multiple else values[0]
 
     return decode
@@ -166,6 +180,8 @@ def fields_of(
 ) -> dict[str, Any]:
     """Keyword -> value for the elements that `Instance` has a field for; empty and unreadable values are left out.
 
+    ``unreadable`` lists those of `CRITICAL` whose value could not be read, if there are any.
+
     Args:
         elements: tag -> value as in the file.
         other_vrs: tag -> VR where it is not the one of the standard.
@@ -175,6 +191,7 @@ def fields_of(
     charset = elements.get(SPECIFIC_CHARACTER_SET)
     known = _memory(charset, order, implicit)
     values: dict[str, Any] = {}
+    unreadable: list[str] = []
     for tag, raw in elements.items():
         # Most values of a slice are those of the slice before it.
         found = known.get((tag, raw)) if tag not in other_vrs else None
@@ -197,6 +214,10 @@ def fields_of(
         if value is not None:
             # Lists are the caller's own; their items, where they are dictionaries, are not to be changed.
             values[keyword] = value.copy() if type(value) is list else value
+        elif keyword in CRITICAL and raw.strip(b"\0 "):
+            unreadable.append(keyword)
+    if unreadable:
+        values["unreadable"] = unreadable
     padding = values.get("PixelPaddingValue")
     if padding is not None and values.get("PixelRepresentation") == 1 and 1 << 15 <= padding < 1 << 16:
         # Its VR is US or SS as PixelRepresentation says (PS3.3 C.7.5.1.1.2); where the file does not say, it was read

@@ -1,0 +1,111 @@
+"""Headers with a damaged value in them: what decides on the pixels is never taken for absent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
+
+from slicer_notebook.dicom import Index, Reason, plan, read
+from tests.dicom.make import assert_phantom, write_series
+
+
+def write(folder: Path, syntax: str = ExplicitVRLittleEndian, **attributes: object) -> Path:
+    return write_series(
+        folder, shape=(1, 6, 5), syntax=syntax, **{"RescaleSlope": 2, "RescaleIntercept": -1024, **attributes}
+    )[0]
+
+
+def change(path: Path, edit: Callable[[bytes], bytes]) -> Path:
+    before = path.read_bytes()
+    after = edit(before)
+    assert before != after
+    path.write_bytes(after)
+    return path
+
+
+def element(data: bytes, tag: bytes, vr: bytes) -> tuple[int, int]:
+    """Where an explicit VR little endian element of a short VR begins and ends."""
+    begin = data.index(tag + vr)
+    return begin, begin + 8 + int.from_bytes(data[begin + 6 : begin + 8], "little")
+
+
+SLOPE = b"\x28\x00\x53\x10"
+
+
+@pytest.mark.parametrize("value", [b"--", b"1,5 ", b"0x10", b"1.5.", b"nan "])
+def test_a_slope_that_cannot_be_read_is_refused(tmp_path, value):
+    def edit(data):
+        begin, end = element(data, SLOPE, b"DS")
+        return data[:begin] + SLOPE + b"DS" + len(value).to_bytes(2, "little") + value + data[end:]
+
+    (refusal,) = plan([change(write(tmp_path), edit)]).refused
+    assert refusal.reason is Reason.RESCALE
+    assert "RescaleSlope is there, but cannot be read" in refusal.message
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "reason"),
+    [
+        ("ImagePositionPatient", b"1\\x\\3 ", Reason.NO_POSITION),
+        ("ImageOrientationPatient", b"1\\0\\0\\0\\one\\0 ", Reason.BAD_ORIENTATION),
+        ("PixelSpacing", b"1\\_2", Reason.NO_SPACING),
+    ],
+)
+def test_geometry_that_cannot_be_read_is_refused(tmp_path, keyword, value, reason):
+    tags = {
+        "ImagePositionPatient": b"\x20\x00\x32\x00",
+        "ImageOrientationPatient": b"\x20\x00\x37\x00",
+        "PixelSpacing": b"\x28\x00\x30\x00",
+    }
+
+    def edit(data):
+        begin, end = element(data, tags[keyword], b"DS")
+        padded = value + b" " * (len(value) % 2)
+        return data[: begin + 6] + len(padded).to_bytes(2, "little") + padded + data[end:]
+
+    (refusal,) = plan([change(write(tmp_path), edit)]).refused
+    assert refusal.reason is reason
+    assert keyword in refusal.message
+
+
+def test_a_slope_of_another_vr_is_a_number_all_the_same(tmp_path):
+    def edit(data):
+        begin, end = element(data, SLOPE, b"DS")
+        return data[:begin] + SLOPE + b"US\x02\x00\x02\x00" + data[end:]
+
+    (volume,) = plan([change(write(tmp_path), edit)]).volumes
+    data = read(volume)
+    assert_phantom(data.array, data.affine, within=1.01)
+
+
+def test_elements_behind_the_pixels_are_seen(tmp_path):
+    def edit(data):
+        begin, end = element(data, b"\x28\x00\x52\x10", b"DS")
+        return data[:begin] + data[end:] + data[begin:end]
+
+    (volume,) = plan([change(write(tmp_path), edit)]).volumes
+    data = read(volume)
+    assert_phantom(data.array, data.affine, within=1.01)
+
+
+def test_big_endian_without_its_transfer_syntax(tmp_path):
+    """The meta information lost what it is for; the data set is big endian all the same."""
+    path = write(tmp_path, syntax=ExplicitVRBigEndian)
+    change(path, lambda data: data.replace(b"\x02\x00\x10\x00UI\x14\x00" + b"1.2.840.10008.1.2.2\x00", b""))
+    (volume,) = plan([path]).volumes
+    data = read(volume)
+    assert_phantom(data.array, data.affine, within=1.01)
+
+
+def test_numbers_too_large_to_be_stored(tmp_path):
+    """20 digits fit no integer of 64 bits."""
+    path = write(tmp_path, InstanceNumber=999999999999)
+    before, after = b"IS\x0c\x00999999999999", b"IS\x14\x0099999999999999999999"
+    change(path, lambda data: data.replace(before, after))
+    index = Index(tmp_path / "index.sqlite3")
+    assert index.add(path).instances == 1
+    (series,) = index.series()
+    assert index.instances(series)[0].InstanceNumber is None
