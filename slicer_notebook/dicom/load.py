@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slicer_notebook.dicom.pixels import stored_dtype
-from slicer_notebook.dicom.plans import Quantity, SequenceAxis, SequencePlan, VolumePlan
+from slicer_notebook.dicom.plans import Mapping, Quantity, SequenceAxis, SequencePlan, VolumePlan
 from slicer_notebook.dicom.reader import Array, PlaneReader, Request, Rescale, TooNarrowError
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.dicom.resample import resampled
@@ -143,6 +143,7 @@ def _quantity(plan: VolumePlan, name: str | None) -> Quantity | None:
         f"{plan.name!r} cannot be turned into {name!r}.",
         expected=f"one of {', '.join(names)}" if names else "no quantity: its header offers none",
         got=name,
+        hint=" ".join(plan.not_offered) or None,
         details={"quantities": names},
     )
 
@@ -162,7 +163,9 @@ def _read_volumes(
     threads = max(1, min(MAX_THREADS, (os.cpu_count() or 1) + 1))
     with ThreadPoolExecutor(threads, thread_name_prefix="dicom-read") as pool:
         try:
-            measured, warnings = _read_narrowest(Request(planes, rescales, doubles, name, progress, cancelled), pool)
+            mappings = [each for plan in plans for each in _mappings(plan, quantity)]
+            request = Request(planes, rescales, doubles, name, mappings, progress, cancelled)
+            measured, warnings = _read_narrowest(request, pool)
             array = measured.reshape(len(plans), slices, *measured.shape[1:])
             if plans[0].resampling is not None:
                 array = np.stack(
@@ -184,7 +187,7 @@ def _read_volumes(
 
 def _read_narrowest(request: Request, pool: ThreadPoolExecutor) -> tuple[Array, list[str]]:
     """The planes in the first type that holds all values, and warnings."""
-    *narrow, widest = _candidates(request.planes, request.rescales)
+    *narrow, widest = _candidates(request)
     for dtype in narrow:
         try:
             return PlaneReader(request, dtype).run(pool)
@@ -197,14 +200,18 @@ def _rescales(plan: VolumePlan, quantity: str | None) -> list[Rescale]:
     """(slope, intercept) from stored values to those asked for, of each plane."""
     wanted = _quantity(plan, quantity)
     own = [(_slope(instance), _intercept(instance)) for instance in plan.instances]
-    if wanted is None:
+    if wanted is None or wanted.mappings:
         return own
-    if wanted.stored:
-        return list(wanted.factors)
     return [
         (slope * factor, intercept * factor + offset)
         for (slope, intercept), (factor, offset) in zip(own, wanted.factors, strict=True)
     ]
+
+
+def _mappings(plan: VolumePlan, quantity: str | None) -> list[tuple[Mapping, ...]]:
+    """Of each plane: what its stored values become; empty where slope and intercept say it."""
+    wanted = _quantity(plan, quantity)
+    return wanted.mappings if wanted is not None else []
 
 
 def _slope(instance: Instance) -> float:
@@ -215,20 +222,27 @@ def _intercept(instance: Instance) -> float:
     return 0.0 if instance.RescaleIntercept is None else instance.RescaleIntercept
 
 
-def _candidates(planes: list[Instance], rescales: list[Rescale]) -> list[np.dtype[Any]]:
+def _candidates(request: Request) -> list[np.dtype[Any]]:
     """Types to try, narrowest first. Whole slopes and intercepts keep integers; one that is not makes floats."""
+    planes = request.planes
     kinds = {stored_dtype(plane) for plane in planes}
     widest = max(kind.itemsize for kind in kinds)
     if is_colour(planes[0]):
         return [max(kinds, key=lambda kind: kind.itemsize)]
+    if request.mappings:
+        return [np.dtype(np.float32 if widest <= 2 else np.float64)]
     if any(plane.has_modality_lut for plane in planes):
         # PS3.3 C.11.1.1.1: tables hold up to 16 bits, unsigned.
         return [np.dtype(np.uint16 if all(plane.has_modality_lut for plane in planes) else np.float64)]
     if any(kind.kind == "f" for kind in kinds):
         return [np.dtype(np.float32 if widest <= 4 else np.float64)]
-    floating = np.dtype(np.float32 if widest <= 2 else np.float64)
+    return _of_integers(kinds, request.rescales)
+
+
+def _of_integers(kinds: set[np.dtype[Any]], rescales: list[Rescale]) -> list[np.dtype[Any]]:
+    widest = max(kind.itemsize for kind in kinds)
     if not all(slope.is_integer() and intercept.is_integer() for slope, intercept in rescales):
-        return [floating]
+        return [np.dtype(np.float32 if widest <= 2 else np.float64)]
     if len(kinds) == 1 and all(rescale == (1.0, 0.0) for rescale in rescales):
         return [*kinds]
     candidates = [np.dtype(np.int16), np.dtype(np.int32)] if widest <= 2 else [np.dtype(np.int32)]
@@ -239,7 +253,7 @@ def _window_level(plan: VolumePlan, quantity: Quantity | None) -> tuple[float, f
     """The first window of the middle slice, as (window, level); None when there is none that makes sense."""
     middle = len(plan.instances) // 2
     center, width = plan.instances[middle].WindowCenter, plan.instances[middle].WindowWidth
-    if not center or not width or width[0] <= 0 or (quantity is not None and quantity.stored):
+    if not center or not width or width[0] <= 0 or (quantity is not None and quantity.mappings):
         return None
     factor, offset = (1.0, 0.0) if quantity is None else quantity.factors[middle]
     return abs(float(width[0]) * factor), float(center[0]) * factor + offset

@@ -22,6 +22,7 @@ from slicer_notebook.dicom.geometry import Axes, axes_of
 from slicer_notebook.dicom.header import NotTakenError, read_header
 from slicer_notebook.dicom.pictures import plan_pictures
 from slicer_notebook.dicom.plans import Quantity, Resampling, SequenceAxis, SequencePlan, SeriesPlan, VolumePlan
+from slicer_notebook.dicom.quantities import Offers
 from slicer_notebook.dicom.reasons import Reason, Refusal, refusal_of, unreadable_refusal
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.dicom.sequences import fold
@@ -140,6 +141,7 @@ def _plan_series(instances: list[Instance], result: SeriesPlan, options: Options
             volume.dimensions = [_named(dimension, names) for dimension in volume.dimensions]
         found += fold(volumes)
     found += plan_pictures(unplaced, result, options)
+    _offer_quantities(found, planes)
     _name(found)
     for item in found:
         if isinstance(item, SequencePlan):
@@ -148,6 +150,16 @@ def _plan_series(instances: list[Instance], result: SeriesPlan, options: Options
             result.images.append(item)
         else:
             result.volumes.append(item)
+
+
+def _offer_quantities(found: list[VolumePlan | SequencePlan], planes: list[Instance]) -> None:
+    """What the values can be turned into. Headers are read again for that, where there may be something to offer."""
+    if not any(plane.Modality == "PT" or plane.has_real_world_values for plane in planes):
+        return
+    offers = Offers(planes)
+    for item in found:
+        for volume in item.volumes if isinstance(item, SequencePlan) else [item]:
+            volume.quantities, volume.not_offered = offers.quantities_of(volume.instances)
 
 
 def _named(dimension: Dimension, names: list[str]) -> Dimension:

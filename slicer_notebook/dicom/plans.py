@@ -8,7 +8,7 @@ from slicer_notebook.dicom.reasons import Refusal
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.dicom.split import Dimension
 
-__all__ = ["Quantity", "Resampling", "SequenceAxis", "SequencePlan", "SeriesPlan", "VolumePlan"]
+__all__ = ["Mapping", "Quantity", "Resampling", "SequenceAxis", "SequencePlan", "SeriesPlan", "VolumePlan"]
 
 
 class Resampling(msgspec.Struct, kw_only=True):
@@ -22,16 +22,29 @@ class Resampling(msgspec.Struct, kw_only=True):
     shift: list[tuple[float, float]] | None = None
 
 
+class Mapping(msgspec.Struct, kw_only=True, frozen=True):
+    """What stored values of a range are in units: value x slope + intercept, or the entries of a table."""
+
+    #: the first and the last stored value that is mapped; None: all are
+    first: float | None = None
+    last: float | None = None
+    slope: float = 1.0
+    intercept: float = 0.0
+    #: of the whole numbers ``first`` to ``last``, one after the other, in place of slope and intercept
+    table: tuple[float, ...] | None = None
+
+
 class Quantity(msgspec.Struct, kw_only=True, frozen=True):
-    """What the values can be turned into on request: value x slope + intercept, or through a table."""
+    """What the values can be turned into on request."""
 
     #: "SUVbw", "SUVlbm", "SUVbsa", or the label of a real world value mapping
     name: str
     #: UCUM code, such as "g/ml{SUVbw}"
     units: str
-    #: of each instance, applied to its stored values if ``stored``, else to its rescaled ones
-    factors: list[tuple[float, float]]
-    stored: bool = False
+    #: (slope, intercept) of each instance, applied to its rescaled values; empty where there are mappings
+    factors: list[tuple[float, float]] = []
+    #: of each instance, applied to its stored values; those outside all of the ranges are not mapped
+    mappings: list[tuple[Mapping, ...]] = []
     #: how the factor came about, in words
     explanation: str = ""
 
@@ -61,6 +74,8 @@ class VolumePlan(msgspec.Struct, kw_only=True):
     resampling: Resampling | None = None
     #: what the values may be turned into, on request: SUV, real world values
     quantities: list[Quantity] = []
+    #: in words: which quantities are not offered, though the kind of image has them, and why
+    not_offered: list[str] = []
     #: (k, further instance at that slice's position): nothing in the headers tells which is meant, so the pixels must
     #: be equal; reading refuses the volume if they are not
     doubles: list[tuple[int, Instance]] = []

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from slicer_notebook.dicom.pixels import current_instance, fix_bits, modality_lut, read_stored, stored_dtype
+from slicer_notebook.dicom.plans import Mapping
+from slicer_notebook.dicom.quantities import mapped
 from slicer_notebook.dicom.reasons import Reason
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.dicom.stacks import is_colour
@@ -47,6 +49,8 @@ class Request(NamedTuple):
     doubles: list[tuple[int, Instance]]
     #: what it is called while it is read
     name: str
+    #: of each plane, what its stored values become, in place of the rescale; empty: no mapping was asked for
+    mappings: list[tuple[Mapping, ...]]
     progress: Progress | None = None
     cancelled: Cancelled | None = None
 
@@ -152,6 +156,9 @@ class PlaneReader:
         if self.colour:
             if not direct:
                 target[...] = pixels
+            return
+        if self.request.mappings:
+            target[...] = mapped(self.request.mappings[index], pixels)
             return
         lut = modality_lut(plane)
         if lut is not None:
