@@ -151,6 +151,7 @@ def _volume_facts(volume: VolumePlan) -> dict[str, Any]:
         "tilt": volume.tilt,
         "resampled": volume.resampling.why if volume.resampling else None,
         "quantities": [{"name": q.name, "units": q.units, "explanation": q.explanation} for q in volume.quantities],
+        "not_offered": list(volume.not_offered),
         "warnings": list(volume.warnings),
     }
 
@@ -281,7 +282,7 @@ def check_quantity(planned: SeriesPlan, quantity: str) -> None:
     """Whether all of a series' volumes offer a quantity: half of a series in other units would be taken for the rest.
 
     Raises:
-        ArgumentError: one does not; the message names what is offered.
+        ArgumentError: one does not; the message names what is offered, and says why others are not.
     """
     volumes = [*planned.volumes, *(each for found in planned.sequences for each in found.volumes), *planned.images]
     lacking = [volume for volume in volumes if quantity not in {offered.name for offered in volume.quantities}]
@@ -294,6 +295,7 @@ def check_quantity(planned: SeriesPlan, quantity: str) -> None:
         expected=("one of " + ", ".join(everywhere) if everywhere else "none: its header does not say enough")
         + ", or None for the values as they are",
         got=quantity,
+        hint=" ".join(dict.fromkeys(text for volume in lacking for text in volume.not_offered)) or None,
         details={"quantities": everywhere, "volume": lacking[0].name},
     )
 

@@ -48,6 +48,8 @@ class PlannedVolume(msgspec.Struct, kw_only=True):
     resampled: str | None = None
     #: offered, never applied unasked
     quantities: list[PlannedQuantity] = []
+    #: in words: which quantities are not offered, though the kind of image has them, and why
+    not_offered: list[str] = []
     warnings: list[str] = []
 
     def _geometry(self) -> str:
@@ -64,7 +66,7 @@ class PlannedVolume(msgspec.Struct, kw_only=True):
         notes = list(self.warnings)
         if self.quantities:
             notes.append("quantity: " + ", ".join(f"{q.name} ({q.units})" for q in self.quantities))
-        return notes
+        return [*notes, *self.not_offered]
 
     def _row(self) -> tuple[str, str, str, str, list[str]]:
         kind = "image" if self.image else "volume"

@@ -265,6 +265,61 @@ def a_cine_is_a_sequence_of_colour_pictures(slicer: Any, folder: Path) -> None:
         assert slicer.view("Red").image((64, 64)).array[32, 32].tolist() == frames[t, 3, 4].tolist()
 
 
+def write_pet(folder: Path, weight: float | None) -> np.ndarray[Any, Any]:
+    """A PET of 370 MBq of fluorine-18, an hour after the injection, slope 2.5; its stored values, [k, j, i]."""
+    from pydicom.dataset import Dataset
+
+    dose = Dataset()
+    dose.RadionuclideTotalDose, dose.RadionuclideHalfLife = 370e6, 6586.2
+    dose.RadiopharmaceuticalStartTime = "100000"
+    values = np.arange(3 * 4 * 5, dtype=np.int16).reshape(3, 4, 5)
+    folder.mkdir()
+    for k in range(3):
+        item = make.dataset(
+            make.PET, Units="BQML", DecayCorrection="START", CorrectedImage=["DECY", "ATTN"], PatientWeight=weight,
+            PatientSize=1.75, PatientSex="M", SeriesDate="20200102", SeriesTime="110000", AcquisitionDate="20200102",
+            AcquisitionTime="110000", RescaleSlope=2.5, RescaleIntercept=0, FrameReferenceTime=0.0,
+            ImagePositionPatient=[-4, -6, 10 + 5 * k], ImageOrientationPatient=list(make.AXIAL), PixelSpacing=[3, 2],
+            SliceThickness=5, InstanceNumber=k + 1,
+        )  # fmt: skip
+        item.RadiopharmaceuticalInformationSequence = [dose]
+        make.save(item, folder / f"{k}.dcm", values[k])
+    return values
+
+
+@case
+def a_quantity_is_applied_when_it_is_asked_for(slicer: Any, folder: Path) -> None:
+    values = write_pet(folder / "pet", weight=70.0)
+    with indexed(slicer, folder / "pet") as series:
+        offered = {each.name: each.units for each in slicer.dicom.plan(series).volumes[0].quantities}
+        assert {"SUVbw", "SUVlbm", "SUVbsa"} <= offered.keys()
+        [plain] = slicer.dicom.load(series)
+        [suv] = slicer.dicom.load(series, quantity="SUVbw")
+        with refused(errors.ArgumentError, "'SUV'", "SUVbw", "SUVbsa"):
+            slicer.dicom.load(series, quantity="SUV")
+    assert np.allclose(plain.array, values * 2.5)
+    assert (plain.units, plain.quantity) == ("Becquerels/milliliter", "")
+    factor = 70.0 * 1000 / (370e6 * 2 ** (-3600 / 6586.2))
+    assert np.allclose(suv.array, values * 2.5 * factor, rtol=1e-6)
+    assert (suv.units, suv.quantity) == ("Standardized Uptake Value body weight", "SUVbw")
+    assert suv.attributes["slicer_notebook.quantity"] == "SUVbw"
+    assert "SUVbw" in suv.name
+
+
+@case
+def a_quantity_that_is_not_offered_says_why(slicer: Any, folder: Path) -> None:
+    write_pet(folder / "pet", weight=None)
+    with indexed(slicer, folder / "pet") as series:
+        plan = slicer.dicom.plan(series)
+        assert "SUVbw" not in {each.name for each in plan.volumes[0].quantities}
+        assert any("PatientWeight" in text for text in plan.volumes[0].not_offered), plan.volumes[0].not_offered
+        assert "PatientWeight" in repr(plan)
+        before = slicer.nodes()
+        with refused(errors.ArgumentError, "'SUVbw'", "PatientWeight"):
+            slicer.dicom.load(series, quantity="SUVbw")
+        assert slicer.nodes() == before
+
+
 @case
 def uneven_slices_are_told_and_strictly_refused(slicer: Any, folder: Path) -> None:
     make.write_series(folder / "uneven", offsets=[0, 4, 8, 16, 20])
