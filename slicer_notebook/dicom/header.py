@@ -120,6 +120,14 @@ def _items_of(dataset: pydicom.Dataset) -> dict[str, list[dict[str, Any]]]:
     return {name: value for name, value in values.items() if isinstance(value, list) and value}
 
 
+def _length_of(element: Any) -> int:
+    """Bytes of a pixel data element's value; -1 when encapsulated. pydicom may have made a value of it already."""
+    if getattr(element, "is_undefined_length", False):
+        return -1
+    length = getattr(element, "length", None)
+    return int(length) if length is not None else len(element.value or b"")
+
+
 def _scan_of_dataset(dataset: pydicom.Dataset) -> Scan:
     meta = getattr(dataset, "file_meta", None) or pydicom.Dataset()
     syntax = str(meta.get("TransferSyntaxUID", ""))
@@ -139,7 +147,7 @@ def _scan_of_dataset(dataset: pydicom.Dataset) -> Scan:
         raw = dataset.get_item(key)
         if tag in PIXEL_TAGS:
             pixel_tag = tag
-            pixel_length = -1 if getattr(raw, "is_undefined_length", False) else int(getattr(raw, "length", 0) or 0)
+            pixel_length = _length_of(raw)
             continue
         if isinstance(raw, RawDataElement) and isinstance(raw.value, bytes):
             if len(raw.value) <= MAX_VALUE and WANTED.get(tag) != b"SQ" and raw.VR != "SQ":

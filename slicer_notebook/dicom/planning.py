@@ -111,6 +111,11 @@ def _instances(given: Iterable[Instance | Path | str]) -> list[Instance]:
 
 
 def _plan_series(instances: list[Instance], result: SeriesPlan, options: Options) -> None:
+    if any(instance.AnatomicalOrientationType == "QUADRUPED" for instance in instances):
+        # PS3.3 C.7.6.2.1.1: its axes are named by an animal's body.
+        result.warnings.append(
+            "The patient is an animal on four legs: anterior and posterior in the views stand for ventral and dorsal."
+        )
     placed: list[tuple[Instance, Axes]] = []
     unplaced = []
     # Planes of a stack mostly give their orientation in the same words.

@@ -101,7 +101,7 @@ def test_colour_that_is_refused_as_a_volume_is_shown(tmp_path):
 
 
 def test_refused_stacks_are_shown(tmp_path):
-    found = plan(write_series(tmp_path, offsets=(0, 4, 8, 16)))
+    found = plan(write_series(tmp_path, offsets=(0, 4, 8, 16)), strict=True)
     assert found.volumes == []
     assert len(set(np.asarray(picture(found)).ravel().tolist())) > 10
 
