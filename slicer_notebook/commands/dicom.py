@@ -324,7 +324,14 @@ def _load(host: Host, job: context.JobContext, planned: SeriesPlan, show: bool, 
         sequences.append(making)
         before += sum(len(volume.instances) for volume in sequence.volumes)
     for volume in [*planned.volumes, *planned.images]:
-        data = read(volume, report, cancelled, quantity=quantity)
+        try:
+            data = read(volume, report, cancelled, quantity=quantity)
+        except SeriesRefusedError as exc:
+            # An image stands for itself: the others of its series lose nothing by one that is damaged.
+            if not volume.image or len(planned.images) == 1:
+                raise
+            warnings.append(f"{volume.name!r} was not loaded: {exc.message}")
+            continue
         warnings += data.warnings
         volumes.append((volume, data))
         before += len(volume.instances)

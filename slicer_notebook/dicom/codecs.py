@@ -14,7 +14,14 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from slicer_notebook.dicom.codestream import Codestream, CodestreamError, jpeg_2000_codestream, jpeg_codestream
+from slicer_notebook.dicom.codestream import (
+    Codestream,
+    CodestreamError,
+    jpeg_2000_codestream,
+    jpeg_2000_is_whole,
+    jpeg_codestream,
+    jpeg_is_whole,
+)
 from slicer_notebook.dicom.colour import rgb_of_ybr
 from slicer_notebook.dicom.syntaxes import (
     DEFLATED_FRAMES,
@@ -162,6 +169,9 @@ def _decode_codestream(data: bytes, layout: Layout) -> Decoded:
     else:
         head = jpeg_2000_codestream(data) if syntax in JPEG_2000 else jpeg_codestream(data)
         _check(head, layout)
+        whole = jpeg_2000_is_whole(data) if syntax in JPEG_2000 else jpeg_is_whole(data, jpeg_ls=syntax in JPEG_LS)
+        if not whole:
+            raise CodecError("a compressed frame that ends before its pixels do")
         values = _decoded(data, head, layout)
     if layout.samples == 3:
         rgb = head.rgb
@@ -195,6 +205,8 @@ def _grey(values: Array, head: Codestream, layout: Layout) -> Decoded:
     if same_sign and not shift:
         return Decoded(values.astype(dtype_of(layout), copy=False))
     wide = values.astype(np.int64)
+    if shift:
+        note = f"{precision} bits by their compressed pixels, of which the header means the upper {layout.stored}"
     if not same_sign and layout.signed:
         # The bits of a signed number that the compression took for an unsigned one: JPEG and JPEG-LS know no sign.
         top = 1 << precision - 1

@@ -5,10 +5,18 @@ PS3.5 §8.2 has these decide over the data set where the two differ.
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Final, NamedTuple
 
-__all__ = ["Codestream", "CodestreamError", "jpeg_2000_codestream", "jpeg_codestream"]
+__all__ = [
+    "Codestream",
+    "CodestreamError",
+    "jpeg_2000_codestream",
+    "jpeg_2000_is_whole",
+    "jpeg_codestream",
+    "jpeg_is_whole",
+]
 
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 _APP0, _APP14 = 0xE0, 0xEE
@@ -18,6 +26,10 @@ _SOF_LOSSLESS: Final = frozenset({0xC3, 0xC7, 0xCB, 0xCF})
 _RGB_IDS: Final = ((82, 71, 66), (114, 103, 98))
 #: Markers with no segment after them.
 _BARE: Final = frozenset({0x01, _SOI, *range(0xD0, 0xD8)})
+#: In a scan: FF before a marker, not a stuffed byte (FF00), a restart or a fill byte. JPEG-LS stuffs bits: there a
+#: marker's byte has its highest bit set.
+_IN_SCAN: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_IN_LS_SCAN: Final = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
 
 
 class CodestreamError(Exception):
@@ -141,3 +153,38 @@ def _multiple_component_transform(data: bytes, at: int) -> bool:
         if marker in (0xFF90, 0xFF93, 0xFFD9) or marker >> 8 != 0xFF:
             return False
         at += 2 + length
+
+
+def jpeg_is_whole(data: bytes, *, jpeg_ls: bool = False) -> bool:
+    """Whether the scans of a JPEG or JPEG-LS frame go on to its end (EOI): decoders make up what was cut off."""
+    at, scan = 2, _IN_LS_SCAN if jpeg_ls else _IN_SCAN
+    found = None
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF or marker in _BARE:
+            at += 1 if marker == 0xFF else 2
+            continue
+        if marker == _EOI:
+            return True
+        (length,) = struct.unpack_from(">H", data, at + 2)
+        at += 2 + length
+        if marker == _SOS:
+            found = scan.search(data, at)
+            if found is None:
+                return False
+            at = found.start()
+    return found is not None and data[at : at + 2] == b"\xff\xd9"
+
+
+def jpeg_2000_is_whole(data: bytes) -> bool:
+    """Whether the tile-parts of a JPEG 2000 frame are all there, by their lengths (annex A.4.2) or its end (EOC)."""
+    if data.rstrip(b"\0").endswith(b"\xff\xd9"):
+        return True
+    # The end may be missing where nothing else is.
+    at = data.find(b"\xff\x90")
+    while 0 <= at and at + 12 <= len(data) and data[at : at + 2] == b"\xff\x90":
+        (length,) = struct.unpack_from(">I", data, at + 6)
+        if length == 0:  # up to the end, which is not there
+            return False
+        at += length
+    return at in (len(data), len(data) - 1)

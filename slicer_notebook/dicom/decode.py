@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
+import tempfile
 import threading
 import warnings
 from collections import OrderedDict
@@ -33,6 +35,9 @@ _DEADLINE: Final = 10.0
 _DEADLINE_PER_MB: Final = 2.0
 _LONGEST_DEADLINE: Final = 120.0
 _SERVE: Final = "slicer_notebook.dicom.decode:serve"
+#: What libjpeg prints where it goes on with made-up pixels, and where it may have gone on well.
+_MADE_UP: Final = re.compile(rb"Corrupt JPEG data: (premature end of data segment|bad Huffman code)")
+_DOUBTFUL: Final = re.compile(rb"Corrupt JPEG data: [^\n]*")
 #: Files whose frames' places a helper keeps.
 _KEPT_FILES: Final = 8
 
@@ -204,8 +209,39 @@ _POOL: Final = _Pool()
 atexit.register(_POOL.close)
 
 
+class _Heard:
+    """What the C libraries of this helper print to stderr: for some faults, that is all they do."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - for as long as the helper lives
+        os.dup2(self._file.fileno(), 2)
+
+    def forget(self) -> None:
+        """Begin anew."""
+        if os.fstat(2).st_size:
+            os.ftruncate(2, 0)
+            os.lseek(2, 0, os.SEEK_SET)
+
+    def note(self) -> str:
+        """What a user should be told.
+
+        Raises:
+            DecodeError: pixels were made up.
+        """
+        size = os.fstat(2).st_size
+        if not size:
+            return ""
+        os.lseek(2, 0, os.SEEK_SET)
+        said = os.read(2, min(size, 1 << 16))
+        if found := _MADE_UP.search(said):
+            raise DecodeError(found[0].decode("ascii"))
+        doubtful = _DOUBTFUL.search(said)
+        return "" if doubtful is None else f"the decoder says {doubtful[0].decode('ascii', 'replace')!r}"
+
+
 def serve() -> None:
     """What a helper process does: decode what it is asked for until its input ends."""
+    heard = _Heard()
     source, sink = serving_pipes()
     while True:
         try:
@@ -213,9 +249,11 @@ def serve() -> None:
         except EOFError:
             return
         try:
+            heard.forget()
             decoded = _decode_here(request)
             pixels = decoded.array
-            answer = _Answer(dtype=pixels.dtype.str, shape=pixels.shape, pixels=pixels.tobytes(), note=decoded.note)
+            note = decoded.note or heard.note()
+            answer = _Answer(dtype=pixels.dtype.str, shape=pixels.shape, pixels=pixels.tobytes(), note=note)
         except DecodeError as exc:
             answer = _Answer(error=str(exc), truncated=exc.truncated)
         except OSError as exc:

@@ -116,30 +116,8 @@ def _plan_series(instances: list[Instance], result: SeriesPlan, options: Options
         result.warnings.append(
             "The patient is an animal on four legs: anterior and posterior in the views stand for ventral and dorsal."
         )
-    placed: list[tuple[Instance, Axes]] = []
-    unplaced = []
-    # Planes of a stack mostly give their orientation in the same words.
-    known: dict[tuple[float, ...], Axes | None] = {}
     planes, names = _planes(instances, result)
-    for plane in planes:
-        position, cosines = plane.ImagePositionPatient, plane.ImageOrientationPatient
-        if position is None or len(position) != 3 or cosines is None:
-            unplaced.append(plane)
-            continue
-        if max(map(abs, position)) > FARTHEST:
-            refuse(
-                result, Reason.NO_POSITION, f"positions of more than {FARTHEST:g} mm: no patient is so large", [plane]
-            )
-            continue
-        words = tuple(cosines)
-        if words not in known:
-            known[words] = axes_of(cosines)
-        axes = known[words]
-        if axes is None:
-            message = f"ImageOrientationPatient {cosines} is not two unit vectors at a right angle"
-            refuse(result, Reason.BAD_ORIENTATION, message, [plane])
-        else:
-            placed.append((plane, axes))
+    placed, unplaced = _places(planes, result)
     found: list[VolumePlan | SequencePlan] = []
     for volumes in plan_stacks(placed, result, options):
         for volume in volumes:
@@ -155,6 +133,33 @@ def _plan_series(instances: list[Instance], result: SeriesPlan, options: Options
             result.images.append(item)
         else:
             result.volumes.append(item)
+
+
+def _places(planes: list[Instance], result: SeriesPlan) -> tuple[list[tuple[Instance, Axes]], list[Instance]]:
+    """Planes with a place in the patient, and those without one; refusals go into ``result``."""
+    placed: list[tuple[Instance, Axes]] = []
+    unplaced = []
+    # Planes of a stack mostly give their orientation in the same words.
+    known: dict[tuple[float, ...], Axes | None] = {}
+    for plane in planes:
+        position, cosines = plane.ImagePositionPatient, plane.ImageOrientationPatient
+        if position is None or len(position) != 3 or cosines is None:
+            unplaced.append(plane)
+            continue
+        if max(map(abs, position)) > FARTHEST:
+            message = f"positions of more than {FARTHEST:g} mm: no patient is so large"
+            refuse(result, Reason.NO_POSITION, message, [plane])
+            continue
+        words = tuple(cosines)
+        if words not in known:
+            known[words] = axes_of(cosines)
+        axes = known[words]
+        if axes is None:
+            message = f"ImageOrientationPatient {cosines} is not two unit vectors at a right angle"
+            refuse(result, Reason.BAD_ORIENTATION, message, [plane])
+        else:
+            placed.append((plane, axes))
+    return placed, unplaced
 
 
 def _offer_quantities(found: list[VolumePlan | SequencePlan], planes: list[Instance]) -> None:

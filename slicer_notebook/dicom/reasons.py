@@ -145,6 +145,8 @@ _GREY: Final = frozenset({"MONOCHROME1", "MONOCHROME2"})
 _COLOUR: Final = frozenset({"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"})
 _BITS_ALLOCATED: Final = frozenset({1, 8, 16, 32})
 _COLOUR_BITS: Final = frozenset({8, 16})
+#: Slopes and intercepts beyond this, or slopes below its inverse, are damaged numbers: values would be lost in float32.
+LARGEST_SCALE: Final = 1e20
 #: keyword of float pixels -> bits
 _FLOATS: Final = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}
 
@@ -238,6 +240,10 @@ def _length_problem(instance: Instance) -> str | None:
     return None
 
 
+def _is_scale(slope: float | None) -> bool:
+    return slope is None or 1 / LARGEST_SCALE <= abs(slope) <= LARGEST_SCALE
+
+
 def _pixel_refusal(instance: Instance) -> tuple[Reason, str] | None:
     found: tuple[Reason, str] | None = None
     if (problem := _size_problem(instance)) is not None:
@@ -248,6 +254,8 @@ def _pixel_refusal(instance: Instance) -> tuple[Reason, str] | None:
         found = Reason.TRUNCATED, problem
     elif instance.RescaleSlope == 0.0:
         found = Reason.RESCALE, "RescaleSlope is 0: all values would be one"
+    elif not _is_scale(instance.RescaleSlope) or abs(instance.RescaleIntercept or 0.0) > LARGEST_SCALE:
+        found = Reason.RESCALE, f"a slope of {instance.RescaleSlope} and an intercept of {instance.RescaleIntercept}"
     return found
 
 

@@ -109,3 +109,13 @@ def test_numbers_too_large_to_be_stored(tmp_path):
     assert index.add(path).instances == 1
     (series,) = index.series()
     assert index.instances(series)[0].InstanceNumber is None
+
+
+@pytest.mark.parametrize("slope", ["1E+300", "1E-300"])
+def test_slopes_that_lose_all_values_are_refused(tmp_path, slope):
+    def edit(data):
+        begin, end = element(data, SLOPE, b"DS")
+        return data[:begin] + SLOPE + b"DS\x06\x00" + slope.encode() + data[end:]
+
+    (refusal,) = plan([change(write(tmp_path), edit)]).refused
+    assert refusal.reason is Reason.RESCALE
