@@ -178,11 +178,12 @@ def jpeg_is_whole(data: bytes, *, jpeg_ls: bool = False) -> bool:
 
 def jpeg_2000_is_whole(data: bytes) -> bool:
     """Whether the tile-parts of a JPEG 2000 frame are all there, by their lengths (annex A.4.2) or its end (EOC)."""
-    if data.rstrip(b"\0").endswith(b"\xff\xd9"):
+    # Writers pad to an even length with other bytes than 0, too.
+    if data.rstrip(b"\0").endswith(b"\xff\xd9") or data[:-1].endswith(b"\xff\xd9"):
         return True
     # The end may be missing where nothing else is.
     at = data.find(b"\xff\x90")
-    while 0 <= at and at + 12 <= len(data) and data[at : at + 2] == b"\xff\x90":
+    while at >= 0 and at + 12 <= len(data) and data[at : at + 2] == b"\xff\x90":
         (length,) = struct.unpack_from(">I", data, at + 6)
         if length == 0:  # up to the end, which is not there
             return False
