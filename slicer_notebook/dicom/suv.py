@@ -293,12 +293,16 @@ def _weight(scan: PetScan) -> float:
     return 1000.0 * _within(scan.PatientWeight, _WEIGHTS, "PatientWeight", "kg")
 
 
-def _human(scan: PetScan) -> tuple[float, float]:
-    """Weight in kg and height in cm of a human, whom the formulas were made for."""
+def _height(scan: PetScan) -> float:
+    """Body height of a human, whom the formulas were made for, cm."""
     if scan.AnatomicalOrientationType == "QUADRUPED":
         raise _NotOfferedError("its formula is that of humans")
-    height = 100.0 * _within(scan.PatientSize, _SIZES, "PatientSize", "m")
-    return _weight(scan) / 1000.0, height
+    return 100.0 * _within(scan.PatientSize, _SIZES, "PatientSize", "m")
+
+
+def _human(scan: PetScan) -> tuple[float, float]:
+    """Weight in kg, and height in cm."""
+    return _weight(scan) / 1000.0, _height(scan)
 
 
 def _by_sex(scan: PetScan, male: float, female: float) -> float:
@@ -341,7 +345,7 @@ def _surface(scan: PetScan) -> float:
 
 def _ideal_weight(scan: PetScan) -> float:
     """Ideal body weight, DCM 126413, g."""
-    _, height = _human(scan)
+    height = _height(scan)
     return _by_sex(scan, 48.0 + 1.06 * (height - 152.0), 45.5 + 0.91 * (height - 152.0))
 
 
