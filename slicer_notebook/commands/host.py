@@ -150,8 +150,19 @@ class Host(Protocol):
         """The counterpart of `affine`. Raises ArrayError."""
         ...
 
-    def add_volume(self, array: Array, affine: Any, name: str, *, labelmap: bool = False) -> Any:
-        """A new volume node that adopts the array's memory. Raises ArrayError."""
+    def add_volume(
+        self,
+        array: Array,
+        affine: Any,
+        name: str,
+        *,
+        labelmap: bool = False,
+        window_level: tuple[float, float] | None = None,
+    ) -> Any:
+        """A new volume node that adopts the array's memory. Raises ArrayError.
+
+        ``window_level`` is what a scalar volume is shown with; without it Slicer looks through the voxels for one.
+        """
         ...
 
     def all_or_nothing(self) -> AbstractContextManager[None]:

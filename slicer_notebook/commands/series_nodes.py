@@ -47,7 +47,8 @@ _AT_ONCE: Final = 64
 
 def add_volume(host: Host, planned: VolumePlan, data: VolumeData) -> Any:
     """A volume or image, described and placed; the node."""
-    node = host.add_volume(data.array, data.affine, data.name)
+    scalar = data.array.ndim == 3
+    node = host.add_volume(data.array, data.affine, data.name, window_level=data.window_level if scalar else None)
     _describe(host, node, planned, data)
     if data.warnings:
         node.SetAttribute("slicer_notebook.warnings", "\n".join(data.warnings))

@@ -146,7 +146,15 @@ class MrmlHost:
         """A vtkMatrix4x4 of a 4x4 affine matrix. Raises `ArrayError`."""
         return arrays.matrix_from_array(values, "matrix")
 
-    def add_volume(self, array: Array, affine: Any, name: str, *, labelmap: bool = False) -> Any:
+    def add_volume(
+        self,
+        array: Array,
+        affine: Any,
+        name: str,
+        *,
+        labelmap: bool = False,
+        window_level: tuple[float, float] | None = None,
+    ) -> Any:
         """A new volume node over the array's memory. Raises `ArrayError`, before anything is added."""
         prepared = arrays.prepare(array, components=1 if labelmap else None)
         if labelmap and prepared.dtype.kind not in "iu":
@@ -167,6 +175,11 @@ class MrmlHost:
         scene = self.slicer.mrmlScene
         node = scene.AddNewNodeByClass(class_name, scene.GenerateUniqueName(name))
         node.SetIJKToRASMatrix(matrix)
+        if window_level is not None:
+            # Before the display node sees the voxels: it would look through all of them for a window of its own.
+            node.CreateDefaultDisplayNodes()
+            node.GetDisplayNode().SetAutoWindowLevel(0)
+            node.GetDisplayNode().SetWindowLevel(*window_level)
         node.SetAndObserveImageData(arrays.new_image(prepared))
         if prepared.ndim == 4:
             sequences.mark_as_colour(node, prepared)

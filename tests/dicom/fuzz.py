@@ -60,7 +60,7 @@ class Outcome(NamedTuple):
     case: int
     base: str
     mutation: str
-    #: "refused", "warned", "original", "as pydicom", "rejected", or "FAILED"
+    #: "refused", "warned", "original", "as pydicom", "rejected", "unjudged" or "FAILED"
     result: str
     #: what failed
     problem: str = ""
@@ -163,7 +163,7 @@ def plane_of(data: VolumeData, k: int) -> Plane:
     return Plane(data.array[k], affine)
 
 
-def judge(base: bases.Base, files: list[str], found: Found) -> str:
+def judge(base: bases.Base, files: list[str], found: Found) -> str:  # noqa: PLR0912 - all that may come of a plane
     """The result's name.
 
     Raises:
@@ -208,7 +208,7 @@ def judge(base: bases.Base, files: list[str], found: Found) -> str:
                     f"{volume.name!r} k={k} of {Path(instance.path).name} frame {instance.frame}: the undamaged file: "
                     f"{against}; pydicom: {said}; no warning but {found.warnings}"
                 )
-    for name in ("warned", "as pydicom", "original"):
+    for name in ("warned", "unjudged", "as pydicom", "original"):
         if name in results:
             return name
     return "refused" if found.refused else "rejected"

@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from slicer_notebook.dicom import plan, read
+from slicer_notebook.dicom.syntaxes import LOSSY
 from tests.dicom import bases, fuzz
 from tests.dicom.make import MR, write_series
 from tests.dicom.oracles import Reading, assert_plane_in, pydicom_planes
-from tests.dicom.said import difference_of, planes_of_file
+from tests.dicom.said import UnknownError, difference_of, planes_of_file
 
 CASES = int(os.environ.get("SLICER_NOTEBOOK_FUZZ", "2000"))
 
@@ -53,11 +54,19 @@ def test_undamaged_series_are_as_pydicom_says(undamaged):
     """The fuzzer's yardstick itself: every plane of every kind, by two ways."""
     for base in undamaged:
         assert base.found.skipped == []
-        assert base.found.refused == []
+        assert {Path(path).name for path in base.found.refused} <= {"rtdose.dcm"}
         for volume, data in base.found.volumes:
             for k, instance in enumerate(volume.instances):
-                said = planes_of_file(instance.path, instance.frame, instance.tile)
-                found = difference_of(fuzz.plane_of(data, k), said, 0.011, volume.image)
+                try:
+                    said = planes_of_file(instance.path, instance.frame, instance.tile)
+                except UnknownError:
+                    # nibabel asks for more of a mosaic's header than is there (test_mosaic.py compares others with it),
+                    # and pydicom has no decoder for 12 bits of lossy JPEG.
+                    assert instance.tile is not None or instance.TransferSyntaxUID in LOSSY
+                    continue
+                # pydicom has no spacing of an ultrasound's regions.
+                mm = np.inf if volume.image and instance.Modality == "US" else 0.011
+                found = difference_of(fuzz.plane_of(data, k), said, mm, volume.image)
                 assert found is None, f"{base.name}: {found}"
 
 
