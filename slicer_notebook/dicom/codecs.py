@@ -229,6 +229,8 @@ def _decoded(data: bytes, head: Codestream, layout: Layout) -> Array:
     for decoder in _decoders(syntax):
         try:
             values = decoder(data, head, syntax)
+        except ModuleNotFoundError:
+            continue  # one that is not installed
         # Each library's binding raises what it pleases.
         except Exception as exc:  # noqa: BLE001
             failures.append(f"{type(exc).__name__}: {exc}")

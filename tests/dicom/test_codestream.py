@@ -96,12 +96,12 @@ def test_frames_that_are_cut_off_are_refused(tmp_path, name):
 
 
 def test_what_a_decoder_only_prints(tmp_path):
-    """Damage inside: libjpeg goes on, with pixels that it made up, and says so to stderr."""
+    """Damage inside: libjpeg goes on, with pixels that it made up, and says so to stderr; or GDCM gives up."""
     item, frame = first_frame("SC_rgb_jpeg_gdcm.dcm")
     damaged = bytearray(frame)
     for at in range(len(frame) // 2, len(frame) // 2 + 16):
         damaged[at] ^= 0x5A
-    with pytest.raises(DecodeError, match="Corrupt JPEG data"):
+    with pytest.raises(DecodeError, match="Corrupt JPEG data|GDCM does not decode it"):
         decode(item, bytes(damaged), tmp_path)
     # What one file had to be told of is not told of the next.
     assert decode(item, frame, tmp_path).note == ""
