@@ -101,7 +101,7 @@ def test_what_a_decoder_only_prints(tmp_path):
     damaged = bytearray(frame)
     for at in range(len(frame) // 2, len(frame) // 2 + 16):
         damaged[at] ^= 0x5A
-    with pytest.raises(DecodeError, match="Corrupt JPEG data|GDCM does not decode it"):
+    with pytest.raises(DecodeError, match=r"Corrupt JPEG data|GDCM does not decode it"):
         decode(item, bytes(damaged), tmp_path)
     # What one file had to be told of is not told of the next.
     assert decode(item, frame, tmp_path).note == ""
