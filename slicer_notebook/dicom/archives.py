@@ -156,11 +156,14 @@ def members(archive: str) -> list[Member]:
     return [
         Member(shown_path(f"{archive}{SEPARATOR}{info.filename}"), info.file_size, _problem(info))
         for info in infos
-        if not info.is_dir()
+        # `ZipInfo.is_dir` fails on a name of no letters.
+        if not info.filename.endswith("/")
     ]
 
 
 def _problem(info: zipfile.ZipInfo) -> str | None:
+    if not info.filename:
+        return "a damaged entry without a name in its ZIP archive"
     if info.flag_bits & 0x1:
         return "encrypted in its ZIP archive: unpack it first"
     if info.file_size > MAX_PACKED_SIZE and info.file_size > MAX_RATIO * info.compress_size:

@@ -108,6 +108,12 @@ def pixel_warnings(members: list[Instance]) -> list[str]:
             f"{longer} of {len(members)} slices hold more bytes of pixels than their rows, columns and bits ask for: "
             "those at the end were left out."
         )
+    shifted = sum(i.HighBit is not None and i.BitsStored is not None and i.HighBit >= i.BitsStored for i in members)
+    if shifted:
+        warnings.append(
+            f"{shifted} of {len(members)} slices keep their values in the upper bits of a pixel (HighBit): what the "
+            "lower bits hold was left out."
+        )
     half = sum((i.RescaleSlope is None) != (i.RescaleIntercept is None) for i in members)
     if half:
         warnings.append(f"{half} of {len(members)} slices give only one of slope and intercept: it was used alone.")

@@ -55,6 +55,8 @@ def _numbers(vr: str) -> Callable[[bytes, str], list[Any] | None]:
     size = struct.calcsize(code)
 
     def binary(raw: bytes, order: str) -> list[Any] | None:
+        if len(raw) % size:  # text, or a number cut off, under a VR that it does not have
+            return None
         values = list(struct.unpack_from(f"{order}{len(raw) // size}{code}", raw))
         return values if values and all(map(isfinite, values)) else None
 

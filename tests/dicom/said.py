@@ -171,7 +171,8 @@ def _stored(item: Dataset, frame: int) -> Array:
     if len(raw) < size or not size:
         raise UnknownError("too few pixels")
     values = np.frombuffer(raw, f"{order}u{bits // 8}").astype(np.int64 if bits < 64 else object).reshape(rows, columns)
-    kept, high = item.BitsStored, item.HighBit
+    kept = item.BitsStored
+    high = item.get("HighBit", kept - 1)
     if not 0 < kept <= bits or high != kept - 1:
         raise UnknownError(f"{kept} bits stored, the highest at {high}")
     values &= (1 << kept) - 1

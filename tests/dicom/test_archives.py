@@ -105,6 +105,15 @@ def test_damage_is_an_error_of_the_archive(tmp_path):
         members(path)
 
 
+def test_a_member_without_a_name(tmp_path):
+    path = str(tmp_path / "a.zip")
+    with zipfile.ZipFile(path, "w") as made:
+        made.writestr("a", DATA)
+    data = (tmp_path / "a.zip").read_bytes()
+    (tmp_path / "a.zip").write_bytes(data[:30] + b"\0" + data[31:-23] + b"\0" + data[-22:])
+    assert members(path) == [(f"{path}!/", len(DATA), "a damaged entry without a name in its ZIP archive")]
+
+
 def test_a_member_that_is_larger_than_declared(tmp_path):
     """Only what the directory declares is ever unpacked; then the checksum tells."""
     path = tmp_path / "a.zip"

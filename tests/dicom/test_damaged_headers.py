@@ -81,6 +81,25 @@ def test_a_slope_of_another_vr_is_a_number_all_the_same(tmp_path):
     assert_phantom(data.array, data.affine, within=1.01)
 
 
+def test_text_under_a_vr_of_binary_numbers_is_refused(tmp_path):
+    """Six letters are one and a half float32: the first four must not be taken for one."""
+
+    def edit(data):
+        begin, _ = element(data, b"\x28\x00\x52\x10", b"DS")
+        return data[: begin + 4] + b"FL" + data[begin + 6 :]
+
+    (refusal,) = plan([change(write(tmp_path), edit)]).refused
+    assert refusal.reason is Reason.RESCALE
+
+
+def test_values_in_the_upper_bits_are_said(tmp_path):
+    """HighBit is BitsStored - 1 today (PS3.5 8.1.1); where it is not, one of the two may be damaged."""
+    (volume,) = plan([write(tmp_path, BitsStored=15, HighBit=15)]).volumes
+    assert any("upper bits of a pixel (HighBit)" in text for text in volume.warnings)
+    (volume,) = plan([write(tmp_path / "sound", BitsStored=15, HighBit=14)]).volumes
+    assert volume.warnings == []
+
+
 def test_elements_behind_the_pixels_are_seen(tmp_path):
     def edit(data):
         begin, end = element(data, b"\x28\x00\x52\x10", b"DS")
