@@ -144,7 +144,8 @@ def unpack_bits(data: bytes, count: int) -> bytes:
     """The first ``count`` bytes of a PackBits segment (PS3.5 G.3.1).
 
     Raises:
-        CodecError: it has fewer.
+        CodecError: it has fewer; or more, as where bytes were lost before its end. Zeros and marks without
+            effect behind them are padding, and one byte that makes the length even.
     """
     out = bytearray()
     append, at, end = out.extend, 0, len(data)
@@ -159,7 +160,9 @@ def unpack_bits(data: bytes, count: int) -> bytes:
             at += 1
     if len(out) < count:
         raise CodecError(f"an RLE segment of {len(out)} bytes where {count} are due")
-    return bytes(out[:count])
+    if len(out) > count or (end - at > 1 and data[at:].strip(b"\0\x80")):
+        raise CodecError(f"an RLE segment that goes on behind the {count} bytes that are due")
+    return bytes(out)
 
 
 def _decode_codestream(data: bytes, layout: Layout) -> Decoded:

@@ -24,7 +24,7 @@ from slicer_notebook.dicom.tags import (
     SPECIFIC_CHARACTER_SET,
 )
 from slicer_notebook.dicom.text import decode_text, encodings_of
-from slicer_notebook.dicom.values import fields_of
+from slicer_notebook.dicom.values import CRITICAL, fields_of
 
 __all__ = ["WANTED", "Groups", "dimension_names"]
 
@@ -218,7 +218,7 @@ class Groups:
         return numbers[0]
 
     def fields(self, groups: Item) -> dict[str, Any]:
-        """Field -> value for what one item of the functional groups says."""
+        """Field -> value for what one item of the functional groups says; ``unreadable`` as in `values.fields_of`."""
         found: dict[str, Any] = {}
         for macro, items in groups.items():
             if not isinstance(items, list) or not items:
@@ -231,6 +231,8 @@ class Groups:
                         value = self.value(tag, rule, raw)
                         if value is not None:
                             found[rule.field] = value
+                        elif rule.field in CRITICAL and raw.strip(b"\0 "):
+                            found.setdefault("unreadable", []).append(rule.field)
             elif macro == _DIFFUSION:
                 found.update(self._diffusion(items[0]))
             elif macro == _REAL_WORLD_VALUES:

@@ -191,6 +191,8 @@ def _size_problem(instance: Instance) -> str | None:
     allocated, stored = instance.BitsAllocated or 0, instance.BitsStored or 0
     if rows <= 0 or columns <= 0:
         return f"{rows} rows and {columns} columns"
+    if instance.SamplesPerPixel is not None and instance.SamplesPerPixel < 1:
+        return f"{instance.SamplesPerPixel} samples a pixel"
     if (instance.NumberOfFrames or 1) < 1:
         return f"{instance.NumberOfFrames} frames"
     if instance.pixel_keyword in _FLOATS:

@@ -154,3 +154,8 @@ def test_pack_bits():
     assert unpack_bits(bytes([129, 3]), 128) == bytes([3] * 128)
     with pytest.raises(CodecError, match="3 bytes where 4 are due"):
         unpack_bits(bytes([2, 7, 8, 9]), 4)
+    for padding in ([], [0], [17], [0, 0, 0], [128, 128, 0]):
+        assert unpack_bits(bytes([2, 7, 8, 9, *padding]), 3) == bytes([7, 8, 9])
+    for wrong, due in (([2, 7, 8, 9], 2), ([254, 7], 2), ([2, 7, 8, 9, 254, 1, 0], 3)):
+        with pytest.raises(CodecError, match="goes on behind"):
+            unpack_bits(bytes(wrong), due)

@@ -10,6 +10,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from slicer_notebook.dicom import Index, Reason, plan, read
 from tests.dicom.make import assert_phantom, write_series
+from tests.dicom.make_multiframe import write_enhanced
 
 
 def write(folder: Path, syntax: str = ExplicitVRLittleEndian, **attributes: object) -> Path:
@@ -79,6 +80,28 @@ def test_a_slope_of_another_vr_is_a_number_all_the_same(tmp_path):
     (volume,) = plan([change(write(tmp_path), edit)]).volumes
     data = read(volume)
     assert_phantom(data.array, data.affine, within=1.01)
+
+
+@pytest.mark.parametrize("frame", [0, 3])
+def test_a_frames_rescale_that_cannot_be_read_is_refused(tmp_path, frame):
+    intercept = b"\x28\x00\x52\x10DS\x02\x00"
+
+    def edit(data):
+        at = -1
+        for _ in range(frame + 1):
+            at = data.index(intercept, at + 1)
+        return data[: at + len(intercept)] + b"5x" + data[at + len(intercept) + 2 :]
+
+    found = plan([change(write_enhanced(tmp_path / "enhanced.dcm"), edit)])
+    assert found.volumes == []
+    (refusal,) = found.refused
+    assert refusal.reason is Reason.RESCALE
+    assert "RescaleIntercept is there, but cannot be read" in refusal.message
+
+
+def test_no_samples_at_all_are_refused(tmp_path):
+    (refusal,) = plan([write(tmp_path, SamplesPerPixel=0)]).refused
+    assert refusal.reason is Reason.PIXEL_FORMAT
 
 
 def test_text_under_a_vr_of_binary_numbers_is_refused(tmp_path):
