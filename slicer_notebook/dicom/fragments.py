@@ -17,6 +17,7 @@ _ITEM: Final = 0xFFFEE000
 _SEQUENCE_END: Final = 0xFFFEE0DD
 _UNDEFINED: Final = 0xFFFFFFFF
 _HEADER: Final = struct.Struct("<HHI")
+_DELIMITER: Final = _HEADER.pack(_SEQUENCE_END >> 16, _SEQUENCE_END & 0xFFFF, 0)
 #: A codestream's last bytes: JPEG's and JPEG-LS's EOI and JPEG 2000's EOC, perhaps padded to an even length.
 _END: Final = b"\xff\xd9"
 _STARTS: Final = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ")
@@ -72,8 +73,9 @@ def _items(file: BinaryIO, offset: int) -> tuple[list[Fragment], bool]:
         file.seek(offset)
         header = file.read(_HEADER.size)
         if len(header) < _HEADER.size:
-            # Some writers leave out the delimiter at the end.
-            return found, not header
+            # Some writers leave out the delimiter at the end. One that lies inside the last item shows that as many
+            # bytes were lost before it.
+            return found, not header and not _swallows_delimiter(file, found)
         group, element, length = _HEADER.unpack(header)
         tag = group << 16 | element
         offset += _HEADER.size
@@ -86,6 +88,13 @@ def _items(file: BinaryIO, offset: int) -> tuple[list[Fragment], bool]:
             return found, False
         found.append(Fragment(offset, length))
         offset += length
+
+
+def _swallows_delimiter(file: BinaryIO, found: list[Fragment]) -> bool:
+    if not found or found[-1].length < _HEADER.size:
+        return False
+    file.seek(found[-1].offset + found[-1].length - _HEADER.size)
+    return file.read(_HEADER.size) == _DELIMITER
 
 
 def _by_table(file: BinaryIO, table: Fragment, fragments: list[Fragment], frames: int) -> list[list[Fragment]] | None:

@@ -16,7 +16,7 @@ from slicer_notebook.dicom.colour import PaletteError, apply_palette, read_palet
 from slicer_notebook.dicom.decode import DecodeError, decode
 from slicer_notebook.dicom.header import NotTakenError, read_header
 from slicer_notebook.dicom.modality_lut import ModalityLut, ModalityLutError, read_modality_lut
-from slicer_notebook.dicom.reasons import Reason
+from slicer_notebook.dicom.reasons import Reason, length_problem
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.dicom.sources import open_pixels
 from slicer_notebook.dicom.syntaxes import BIG_ENDIAN, DEFLATED, JPEG, JPEG_2000, JPEG_LS, JPEG_XL, NATIVE
@@ -134,6 +134,7 @@ def current_instance(instance: Instance, seen: tuple[int, int] | None = None) ->
 
     Raises:
         FileFormatError: what the plan rests on changed.
+        SeriesRefusedError: it has fewer pixels now.
         OSError: the file is gone.
     """
     seen = seen if seen is not None else status(instance.path)
@@ -154,7 +155,10 @@ def current_instance(instance: Instance, seen: tuple[int, int] | None = None) ->
             if getattr(current, name) != getattr(instance, name)
         ]
         if not changed:
-            return current if not of_file else _of_file(instance, current)
+            current = current if not of_file else _of_file(instance, current)
+            if (problem := length_problem(current)) is not None:
+                raise _refused(Reason.TRUNCATED, problem, current)
+            return current
         got = f"a change of {', '.join(changed)}"
     raise FileFormatError(
         f"{instance.path!r} changed after it was indexed.",

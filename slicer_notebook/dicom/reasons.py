@@ -11,7 +11,7 @@ from pydicom.uid import UID
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.dicom.syntaxes import can_decode
 
-__all__ = ["MEANING", "Reason", "Refusal", "has_more_pixels", "refusal_of", "unreadable_refusal"]
+__all__ = ["MEANING", "Reason", "Refusal", "has_more_pixels", "length_problem", "refusal_of", "unreadable_refusal"]
 
 
 class Reason(StrEnum):
@@ -232,7 +232,8 @@ def has_more_pixels(instance: Instance) -> bool:
     return instance.pixel_length > _due_bytes(instance) + 1
 
 
-def _length_problem(instance: Instance) -> str | None:
+def length_problem(instance: Instance) -> str | None:
+    """Why uncompressed pixels are too few for all frames, or None."""
     expected = _due_bytes(instance)
     if 0 <= instance.pixel_length < expected:
         return f"{instance.pixel_length} bytes of pixels where {expected} are due"
@@ -252,7 +253,7 @@ def _pixel_refusal(instance: Instance) -> tuple[Reason, str] | None:
         found = Reason.PIXEL_FORMAT, problem
     elif not can_decode(instance.TransferSyntaxUID):
         found = Reason.TRANSFER_SYNTAX, f"no decoder for transfer syntax {UID(instance.TransferSyntaxUID).name}"
-    elif (problem := _length_problem(instance)) is not None:
+    elif (problem := length_problem(instance)) is not None:
         found = Reason.TRUNCATED, problem
     elif instance.RescaleSlope == 0.0:
         found = Reason.RESCALE, "RescaleSlope is 0: all values would be one"

@@ -9,6 +9,7 @@ import pytest
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from slicer_notebook.dicom import Index, Reason, plan, read
+from slicer_notebook.errors import SeriesRefusedError
 from tests.dicom.make import assert_phantom, write_series
 from tests.dicom.make_multiframe import write_enhanced
 
@@ -161,3 +162,18 @@ def test_slopes_that_lose_all_values_are_refused(tmp_path, slope):
 
     (refusal,) = plan([change(write(tmp_path), edit)]).refused
     assert refusal.reason is Reason.RESCALE
+
+
+def test_pixels_under_a_short_vr_after_planning(tmp_path):
+    """A VR with a length of two bytes: no pixels then, and their true length where they seem to begin.
+
+    That length, 0x8000, looks like the tag of an element that may follow.
+    """
+    path = write_series(tmp_path, shape=(1, 128, 128))[0]
+    (volume,) = plan([path]).volumes
+    pixels = b"\xe0\x7f\x10\x00"
+    change(path, lambda data: data.replace(pixels + b"OW", pixels + b"UL"))
+    with pytest.raises(SeriesRefusedError, match="0 bytes of pixels where 32768 are due"):
+        read(volume)
+    (refusal,) = plan([path]).refused
+    assert refusal.reason is Reason.TRUNCATED

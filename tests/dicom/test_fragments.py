@@ -107,3 +107,11 @@ def test_what_is_no_item():
     for data in (b"", b"\0" * 40, item(b"", length=0xFFFFFFFF), item(b"") + item(b"abcd", length=0x7FFFFFFF)):
         with pytest.raises(FragmentError):
             frames_of(data, 1)
+
+
+@pytest.mark.parametrize("lost", [2, 4, 8, 10])
+def test_bytes_lost_inside_the_last_fragment(lost):
+    """The fragment's length then reaches into what ends the pixels, or, with 8 bytes, exactly behind it."""
+    data = item(b"") + item(b"\1" * 40) + END
+    with pytest.raises(FragmentError, match="ends inside fragment 1"):
+        frames_of(data[:30] + data[30 + lost :], 1)
