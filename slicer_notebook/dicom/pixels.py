@@ -39,7 +39,8 @@ _CODESTREAMS: Final = JPEG | JPEG_LS | JPEG_2000 | JPEG_XL
 
 #: What a file that changed after planning must still say for the plan to hold.
 _MUST_HOLD: Final = (
-    "SOPInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns",
+    "SOPInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "ImagerPixelSpacing",
+    "NominalScannedPixelSpacing", "PixelAspectRatio", "Rows", "Columns",
     "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept",
     "PhotometricInterpretation",
 )  # fmt: skip
