@@ -96,6 +96,8 @@ def _siemens_tile(item: Dataset, tile: tuple[int, int]) -> Plane:
     """Siemens' mosaic as nibabel reads it: from the CSA image header and the picture's own position."""
     from nibabel.nicom.dicomwrappers import MosaicWrapper
 
+    if _numbers(item.get("SpacingBetweenSlices"), 1) is None:
+        raise UnknownError("nibabel takes the slices' thickness for their distance then")
     wrapper = MosaicWrapper(item)
     rows, columns, _ = wrapper.image_shape
     number = tile[0] // rows * wrapper.mosaic_size + tile[1] // columns
