@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import pydicom
 from pydicom.data import get_testdata_file
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
@@ -48,7 +51,7 @@ def _compressed(folder: Path, syntax: str) -> None:
     # JPEG 2000's five halvings want some pixels.
     for path in write_series(folder, shape=(3, 33, 34)):
         item = pydicom.dcmread(path)
-        item.compress(syntax)
+        item.compress(syntax, generate_instance_uid=False)
         item.save_as(path)
 
 
@@ -193,13 +196,20 @@ def names() -> list[str]:
 
 
 def made(folder: Path, plan_and_read: Callable[[list[str]], Found]) -> list[Base]:
-    """All of them; ``folder`` holds them afterwards."""
+    """All of them, the same bytes each time; ``folder`` holds them afterwards."""
     folder.mkdir()
     found = []
     for number, (name, maker) in enumerate(_MAKERS.items()):
         place = folder / str(number)
-        maker(place)
+        # UIDs by chance, of any length, would put each process's damage at other places.
+        with patch("tests.dicom.make.generate_uid", _counted(number)):
+            maker(place)
         paths = sorted(place.iterdir())
         files = {path.name: path.read_bytes() for path in paths}
         found.append(Base(name, files, plan_and_read([str(path) for path in paths])))
     return found
+
+
+def _counted(series: int) -> Callable[[], UID]:
+    numbers = itertools.count(1)
+    return lambda: UID(f"1.2.826.0.1.3680043.8.498.{series + 100}.{next(numbers) + 1000}")

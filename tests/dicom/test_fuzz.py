@@ -70,6 +70,12 @@ def test_undamaged_series_are_as_pydicom_says(undamaged):
                 assert found is None, f"{base.name}: {found}"
 
 
+def test_the_series_are_the_same_each_time(undamaged, tmp_path):
+    """Else a case that failed could not be looked at."""
+    again = bases.made(tmp_path / "again", fuzz.plan_and_read)
+    assert [now.name for now, before in zip(again, undamaged, strict=True) if now.files != before.files] == []
+
+
 def _wrong(base, **changes):
     ((volume, data), *_) = base.found.volumes
     return base.found._replace(volumes=[(volume, msgspec.structs.replace(data, **changes))])
