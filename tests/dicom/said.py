@@ -71,7 +71,7 @@ def planes_of_file(path: str, frame: int, tile: tuple[int, int] | None = None) -
         try:
             item = pydicom.dcmread(path, force=True)
             if "SamplesPerPixel" not in item and str(item.get("PhotometricInterpretation")).startswith("MONOCHROME"):
-                item.SamplesPerPixel = 1  # the only number there is for these (PS3.3 C.7.6.3.1.2); pydicom wants it said
+                item.SamplesPerPixel = 1  # the only number for these (PS3.3 C.7.6.3.1.2); pydicom wants it said
             if tile is not None:
                 return _uih_tile(item, tile) if str(item.get("Manufacturer")) == "UIH" else _siemens_tile(item, tile)
             return Plane(_values(item, frame), _affine(item, frame))
