@@ -111,7 +111,11 @@ def _by_table(file: BinaryIO, table: Fragment, fragments: list[Fragment], frames
     bounds = [number for number in numbers if number is not None] + [len(fragments)]
     if any(end <= begin for begin, end in itertools.pairwise(bounds)):
         return None
-    return [fragments[begin:end] for begin, end in itertools.pairwise(bounds)]
+    found = [fragments[begin:end] for begin, end in itertools.pairwise(bounds)]
+    # A decoder shows the first of two codestreams that lie behind one another: the other would be lost unnoticed.
+    if any(len(parts) > 1 and len(_codestreams(file, parts)) > 1 for parts in found):
+        return None
+    return found
 
 
 def _codestreams(file: BinaryIO, fragments: list[Fragment]) -> list[list[Fragment]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import struct
 
 import pytest
@@ -81,6 +82,24 @@ def test_two_frames_where_one_is_due():
     data = item(b"") + item(padded(FRAMES[0])) + item(padded(FRAMES[1])) + END
     with pytest.raises(FragmentError):
         frames_of(data, 1)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_an_offset_table_that_leaves_frames_out(frames):
+    """It names fragments that are there, but the last frame would be of several whole images."""
+    fragments = [padded(frame) for frame in FRAMES]
+    starts = [0, *itertools.accumulate(8 + len(fragment) for fragment in fragments)][:frames]
+    data = item(struct.pack(f"<{frames}I", *starts)) + b"".join(map(item, fragments)) + END
+    with pytest.raises(FragmentError, match="nothing that says"):
+        frames_of(data, frames)
+
+
+def test_a_delimiter_among_the_bytes_of_a_fragment():
+    """Only the fragments' lengths say where one ends."""
+    frame = FRAMES[0][:10] + END + FRAMES[0][10:]
+    assert frames_of(item(b"") + item(padded(frame)) + item(padded(FRAMES[1])) + END, 2) == [
+        padded(frame), padded(FRAMES[1]),
+    ]  # fmt: skip
 
 
 def test_fewer_than_frames():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import struct
 import zipfile
 from pathlib import Path
 
@@ -9,13 +11,15 @@ import msgspec
 import numpy as np
 import pydicom
 import pytest
-from pydicom.data import get_testdata_files
+from pydicom.data import get_testdata_file, get_testdata_files
+from pydicom.encaps import generate_frames
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, convert_color_space
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEGLSLossless,
     RLELossless,
 )
 
@@ -128,6 +132,51 @@ def test_as_pydicom(path):
     # Two libraries round the same sums of luminance and chrominance, and two JPEG decoders their cosines.
     within = 3 if colour and pydicom.dcmread(path, force=True).PhotometricInterpretation.startswith("YBR") else 0
     np.testing.assert_allclose(got.astype(float), truth.astype(float), rtol=1e-6, atol=within)
+
+
+def test_a_delimiter_over_the_width_of_an_image():
+    """FE FF DD E0 lies over Rsiz and Xsiz of its JPEG 2000 header, which then says 3722445056 columns.
+
+    Nothing decodes it: not a fault of where the fragment was thought to end.
+    """
+    path = get_testdata_file("JPEG2000-embedded-sequence-delimiter.dcm")
+    found = plan([path])
+    with pytest.raises(SeriesRefusedError, match="1024 x 3722445056"):
+        read([*found.volumes, *found.images][0])
+    with pytest.raises(RuntimeError, match="Unable to decode"):
+        pydicom.pixels.pixel_array(path)
+
+
+@pytest.mark.parametrize("table", [[0, 1, 2, 3], [0, 2, 4, 5], [0, 3, 4, 6], [0, 2, 3, 6], [0, 1, 4, 6]])
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless], ids=lambda uid: uid.name)
+def test_an_offset_table_that_shifts_frames_is_refused(tmp_path, syntax, table):
+    """Each frame is of two fragments; the table's entries begin fragments, but others than frames do.
+
+    JPEG-LS says itself where a frame begins, which may put the table right.
+    """
+    if syntax == JPEGLSLossless:
+        pytest.importorskip("jpeg_ls", reason="pydicom's encoder for JPEG-LS is not installed")
+    frames = np.random.default_rng(3).integers(0, 60000, (4, 30, 8)).astype(np.uint16)
+    path = frames_file(tmp_path, frames, BitsAllocated=16, BitsStored=16, HighBit=15)
+    item = pydicom.dcmread(path)
+    item.compress(syntax, encoding_plugin="pydicom" if syntax == RLELossless else "pyjpegls")
+    halves = [
+        half
+        for frame in generate_frames(item.PixelData, number_of_frames=4)
+        for half in (frame[: len(frame) // 4 * 2], frame[len(frame) // 4 * 2 :])
+    ]
+    starts = [0, *itertools.accumulate(8 + len(half) for half in halves)]
+    for entries in ([0, 2, 4, 6], table):
+        pieces = [struct.pack("<4I", *(starts[entry] for entry in entries)), *halves]
+        item.PixelData = b"".join(struct.pack("<HHI", 0xFFFE, 0xE000, len(each)) + each for each in pieces)
+        item.PixelData += struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+        item.save_as(path)
+        got = values(path)
+        if entries is table and isinstance(got, Reason):
+            assert got is Reason.TRANSFER_SYNTAX
+        else:
+            assert entries is not table or syntax == JPEGLSLossless
+            np.testing.assert_array_equal(got, frames)
 
 
 def frames_file(folder, frames, *, syntax=ExplicitVRLittleEndian, **attributes):
