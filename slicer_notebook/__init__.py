@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         launch,
         sessions,
     )
-    from slicer_notebook.widgets import StudyPicker, ViewThumbnails
+    from slicer_notebook.widgets import SeriesThumbnails, StudyPicker, ViewThumbnails
 
 #: Public name → module that defines it. Imported at first use: the Slicer end has no ipywidgets to import.
 _EXPORTS = {
@@ -38,6 +38,7 @@ _EXPORTS = {
     "Image": "slicer_notebook.session",
     "Job": "slicer_notebook.session",
     "Node": "slicer_notebook.session",
+    "SeriesThumbnails": "slicer_notebook.widgets",
     "Session": "slicer_notebook.session",
     "StudyPicker": "slicer_notebook.widgets",
     "ViewThumbnails": "slicer_notebook.widgets",
@@ -55,6 +56,7 @@ __all__ = [
     "Image",
     "Job",
     "Node",
+    "SeriesThumbnails",
     "Session",
     "StudyPicker",
     "ViewThumbnails",

@@ -16,6 +16,7 @@ PUBLIC = [
     "Image",
     "Job",
     "Node",
+    "SeriesThumbnails",
     "Session",
     "StudyPicker",
     "ViewThumbnails",

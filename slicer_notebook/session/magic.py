@@ -11,7 +11,7 @@ from slicer_notebook.errors import SessionNotFoundError
 if TYPE_CHECKING:
     from slicer_notebook.session.session import Session
 
-__all__ = ["register", "register_here", "use"]
+__all__ = ["latest", "register", "register_here", "use"]
 
 _sessions: dict[str, Session] = {}
 _latest: str | None = None
@@ -33,6 +33,19 @@ def _choose(name: str | None) -> Session:
             "There is no session for %%slicer." if name is None else f"There is no session {name!r}.",
             expected="a session of this notebook",
             got=", ".join(_sessions) or "none yet",
+            hint="slicer = sn.launch() or sn.connect(...)",
+        )
+    return session
+
+
+def latest() -> Session:
+    """The session that was begun last. Raises `SessionNotFoundError` when there is none."""
+    session = _sessions.get(_latest or "")
+    if session is None:
+        raise SessionNotFoundError(
+            "There is no session.",
+            expected="a session of this notebook",
+            got="none yet",
             hint="slicer = sn.launch() or sn.connect(...)",
         )
     return session

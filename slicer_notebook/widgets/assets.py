@@ -10,17 +10,17 @@ __all__ = ["css", "esm"]
 _STATIC: Final = files("slicer_notebook.widgets") / "static"
 
 
-def esm(name: str) -> str:
-    """An ES module for anywidget: what all widgets share, then ``static/NAME.js``.
+def esm(name: str, *parts: str) -> str:
+    """An ES module for anywidget: what all widgets share, ``parts`` that some share, then ``static/NAME.js``.
 
     One text, since the browser gets it as a blob, and a blob's relative imports lead nowhere.
     """
-    return f"{_read('common.js')}\n{_read(f'{name}.js')}"
+    return "\n".join(_read(f"{each}.js") for each in ("common", *parts, name))
 
 
-def css(name: str) -> str:
-    """The style sheet: what all widgets share, then ``static/NAME.css``."""
-    return f"{_read('common.css')}\n{_read(f'{name}.css')}"
+def css(name: str, *parts: str) -> str:
+    """The style sheet: what all widgets share, ``parts`` that some share, then ``static/NAME.css``."""
+    return "\n".join(_read(f"{each}.css") for each in ("common", *parts, name))
 
 
 def _read(name: str) -> str:

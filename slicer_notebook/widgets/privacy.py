@@ -10,8 +10,9 @@ from slicer_notebook.errors import ArgumentError
 __all__ = ["ENVIRONMENT", "Privacy", "checked"]
 
 Privacy = Literal["normal", "strict"]
-"""``normal``: what a saved notebook shows without a kernel is what the widget showed. ``strict``: nothing that tells who a
-patient is gets into the file: no names, IDs, accession numbers, dates, free text, UIDs (PS3.15 E.1.1) nor pictures."""
+"""``normal``: what a saved notebook shows without a kernel is what the widget showed. ``strict``: nothing that tells
+who a patient is gets into the file: no names, IDs, accession numbers, dates, free text, UIDs (PS3.15 E.1.1), no pictures.
+"""
 
 #: Names the default of a machine: "normal" or "strict".
 ENVIRONMENT: Final = "SLICER_NOTEBOOK_PRIVACY"

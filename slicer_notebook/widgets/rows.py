@@ -5,14 +5,14 @@ from __future__ import annotations
 import html
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from slicer_notebook.dicom.records import Series, Study
+from slicer_notebook.dicom.records import Series
 
-__all__ = ["date", "patient_name", "plan_facts", "series_row", "static_table", "study_row"]
+__all__ = ["STATIC_STUDIES", "date", "patient_name", "plan_facts", "series_row", "static_cards", "static_table"]
 
 #: Studies in the static fallback: a saved notebook is to be read, not to hold an archive.
-_STATIC_STUDIES = 50
+STATIC_STUDIES: Final = 50
 
 _LEFT = "style='text-align:left'"
 
@@ -32,23 +32,6 @@ def patient_name(value: str | None) -> str:
         if family or given:
             return ", ".join(part for part in (family, given) if part)
     return ""
-
-
-def study_row(study: Study) -> dict[str, Any]:
-    """What the browser shows of a study, and searches in."""
-    return {
-        "uid": study.StudyInstanceUID,
-        "name": patient_name(study.PatientName),
-        "id": study.PatientID or "",
-        "born": date(study.PatientBirthDate),
-        "sex": study.PatientSex or "",
-        "date": date(study.StudyDate),
-        "accession": study.AccessionNumber or "",
-        "description": study.StudyDescription or "",
-        "modalities": list(study.ModalitiesInStudy),
-        "series": study.NumberOfStudyRelatedSeries,
-        "images": study.NumberOfStudyRelatedInstances,
-    }
 
 
 def series_row(series: Series) -> dict[str, Any]:
@@ -95,47 +78,80 @@ def _volume_facts(volume: Mapping[str, Any]) -> dict[str, str]:
 
 
 def static_table(
-    studies: Sequence[Study], series: Mapping[str, Iterable[Mapping[str, Any]]], thumbnails: Mapping[str, bytes]
+    studies: Sequence[Mapping[str, str]],
+    total: int,
+    series: Mapping[str, Iterable[Mapping[str, Any]]],
+    thumbnails: Mapping[str, bytes],
+    *,
+    hide_names: bool = False,
 ) -> str:
     """The studies and what is known of their series, as HTML without a script.
 
     Args:
-        studies: all.
+        studies: the first of the catalogue, by field.
+        total: how many there are in all.
         series: rows of `series_row`, by Study Instance UID.
         thumbnails: PNG, by Series Instance UID.
+        hide_names: pseudonyms, and no IDs.
     """
-    if not studies:
+    if not total:
         return '<p style="font-size:12px">The index holds no study.</p>'
     head = "".join(
         f"<th {_LEFT}>{title}</th>" for title in ("", "Patient", "ID", "Date", "Modality", "Description", "Images")
     )
-    shown = studies[:_STATIC_STUDIES]
-    body = "".join(_static_study(study, series.get(study.StudyInstanceUID, ()), thumbnails) for study in shown)
-    left_out = len(studies) - _STATIC_STUDIES
-    more = f"<p>{left_out} further studies are not shown here.</p>" if left_out > 0 else ""
+    shown = studies[:STATIC_STUDIES]
+    body = "".join(_static_study(study, series.get(study["uid"], ()), thumbnails, hide_names) for study in shown)
+    left_out = total - len(shown)
+    more = f"<p>{left_out:,} further studies are not shown here.</p>" if left_out > 0 else ""
     return f'<table style="font-size:12px"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}'
 
 
-def _static_study(study: Study, series: Iterable[Mapping[str, Any]], thumbnails: Mapping[str, bytes]) -> str:
-    row = study_row(study)
+def _static_study(
+    study: Mapping[str, str], series: Iterable[Mapping[str, Any]], thumbnails: Mapping[str, bytes], hide_names: bool
+) -> str:
     cells = [
         "",
-        html.escape(row["name"]),
-        html.escape(row["id"]),
-        html.escape(row["date"]),
-        html.escape(" ".join(row["modalities"])),
-        html.escape(row["description"]),
-        str(row["images"]),
+        study["pseudonym"] if hide_names else study["name"],
+        "" if hide_names else study["id"],
+        study["date"],
+        study["modalities"],
+        study["description"],
+        study["images"],
     ]
-    lines = ["<tr style='font-weight:600'>" + "".join(f"<td {_LEFT}>{cell}</td>" for cell in cells) + "</tr>"]
+    row = "".join(f"<td {_LEFT}>{html.escape(cell)}</td>" for cell in cells)
+    lines = [f"<tr style='font-weight:600'>{row}</tr>"]
     for each in series:
-        png = thumbnails.get(each["uid"])
-        data = f"data:image/png;base64,{b64encode(png).decode('ascii')}" if png else ""
-        picture = f'<img alt="Middle slice" width="64" src="{data}">' if png else ""
-        words = [str(part) for part in (each["number"], each["description"] or each["body"]) if part is not None]
-        title = " · ".join(filter(None, words))
+        picture = _picture(thumbnails.get(each["uid"]), 64)
         lines.append(
-            f"<tr><td>{picture}</td><td colspan='3' {_LEFT}>{html.escape(title)}</td>"
+            f"<tr><td>{picture}</td><td colspan='3' {_LEFT}>{html.escape(_title(each))}</td>"
             f"<td {_LEFT}>{html.escape(each['modality'])}</td><td></td><td {_LEFT}>{each['images']}</td></tr>"
         )
     return "".join(lines)
+
+
+def _picture(png: bytes | None, width: int) -> str:
+    if not png:
+        return ""
+    return f'<img alt="Middle slice" width="{width}" src="data:image/png;base64,{b64encode(png).decode("ascii")}">'
+
+
+def _title(series: Mapping[str, Any]) -> str:
+    words = [str(part) for part in (series["number"], series["description"] or series["body"]) if part is not None]
+    return " · ".join(filter(None, words))
+
+
+def static_cards(series: Sequence[Mapping[str, Any]], thumbnails: Mapping[str, bytes]) -> str:
+    """Series side by side, as HTML without a script.
+
+    Args:
+        series: rows of `series_row`.
+        thumbnails: PNG, by Series Instance UID.
+    """
+    cells = "".join(
+        '<figure style="margin:0;width:128px;font-size:12px">'
+        f"{_picture(thumbnails.get(each['uid']), 128)}"
+        f"<figcaption>{html.escape(_title(each))}<br>{html.escape(each['modality'])}, {each['images']} "
+        f"{'image' if each['images'] == 1 else 'images'}</figcaption></figure>"
+        for each in series
+    )
+    return f'<div style="display:flex;flex-wrap:wrap;gap:10px">{cells}</div>'

@@ -4,26 +4,48 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import traitlets as t
 
-from slicer_notebook.dicom.records import Series, Study
-from slicer_notebook.errors import SessionError, UidNotFoundError
+from slicer_notebook.dicom.records import Series
+from slicer_notebook.errors import ArgumentError, SessionError, UidNotFoundError
 from slicer_notebook.session import Job, Session, Studies, Volume, VolumeSequence
 from slicer_notebook.widgets import assets, rows
 from slicer_notebook.widgets.base import SessionWidget, error_in_words, static_note
-from slicer_notebook.widgets.details import Details
-from slicer_notebook.widgets.loading import Loading, LoadingState
+from slicer_notebook.widgets.catalogue import CatalogueReader
+from slicer_notebook.widgets.details import Detail, Details, details_message
+from slicer_notebook.widgets.loads import Loads
+from slicer_notebook.widgets.privacy import checked
 
-__all__ = ["StudyPicker"]
+__all__ = ["COLUMNS", "StudyPicker"]
+
+#: Columns that the table can have beside the patient; those of `DEFAULT_COLUMNS` it has from the start.
+COLUMNS: Final = (
+    "id",
+    "born",
+    "sex",
+    "age",
+    "date",
+    "time",
+    "modalities",
+    "description",
+    "accession",
+    "referring",
+    "institution",
+    "series",
+    "images",
+)
+DEFAULT_COLUMNS: Final = ("date", "modalities", "description", "series", "images")
 
 #: Thumbnails of so many series are fetched before anybody asks, so that they are there while cells run.
-_AHEAD = 12
-
+_AHEAD: Final = 12
 #: Seconds that the display of the cell waits for the index, so that a saved notebook shows its studies.
-_SETTLE = 2.0
+_SETTLE: Final = 2.0
+#: Seconds after which what a view should know is told again, as long as no view has said hello: in JupyterLab before
+#: 4.4, or with ipykernel before 7, its words wait for the end of the cells that run.
+_TELL_AGAIN: Final = (0.4, 1.2, 3.0, 8.0)
 
 
 class StudyPicker(SessionWidget):
@@ -33,79 +55,120 @@ class StudyPicker(SessionWidget):
     >>> picker.value  # doctest: +SKIP
     [<Volume '3: Chest' (vtkMRMLScalarVolumeNode1)>]
 
+    Loading goes through the Slicer's queue (``slicer.dicom.queue``): a second notebook's picker shows the same.
+
     Args:
         session: where the index and the scene are.
+        columns: of the table, beside the patient; of ``id``, ``born``, ``sex``, ``age``, ``date``, ``time``,
+            ``modalities``, ``description``, ``accession``, ``referring``, ``institution``, ``series``, ``images``.
+        hide_names: show pseudonyms in place of names; IDs, birth dates, accession numbers, physicians and institutions
+            not at all. Descriptions are shown: what somebody typed into one is not looked at.
+        privacy: ``"strict"`` lets nothing that tells who a patient is get into the notebook's file (PS3.15 E.1.1): the
+            saved notebook then says how many studies there were, and no more. ``"normal"`` saves what was shown.
+            Without it the environment variable ``SLICER_NOTEBOOK_PRIVACY`` decides.
         thumbnail_size: pixels of a series' picture, at most.
 
     Attributes:
         value: what was loaded last, a list of `Volume` and `VolumeSequence`. Observable.
         selected: UIDs of the chosen series. Observable, settable.
-        studies: records of the index, by patient. Observable.
+        hide_names: see above. Observable, settable.
+        columns: see above. Observable, settable.
 
     Observers are called on the notebook's main thread.
+
+    Raises:
+        ArgumentError: no session, an unknown column or privacy.
     """
 
-    _esm = assets.esm("study_picker")
-    _css = assets.css("study_picker")
+    _esm = assets.esm("study_picker", "virtual_list", "studies", "cards", "load_queue", "study_table")
+    _css = assets.css("study_picker", "cards")
 
     value: t.List[Volume | VolumeSequence] = t.List()
     selected = t.List(t.Unicode())
-    studies: t.List[Study] = t.List()
+    hide_names = t.Bool(False).tag(sync=True)
+    columns = t.List(t.Unicode(), list(DEFAULT_COLUMNS)).tag(sync=True)
 
-    #: Rows of `rows.study_row`; None until the index has answered.
-    _studies: Any = t.List(allow_none=True, default_value=None).tag(sync=True)
-    #: Rows of `rows.series_row`, by study, of the studies that were opened.
-    _series = t.Dict().tag(sync=True)
-    #: What was fetched ahead, by series: ``plan``, ``png`` or ``error``.
-    _ahead = t.Dict().tag(sync=True)
-    #: How far loading is: ``busy``, ``position``, ``total``, ``progress``, ``text``, ``errors``, ``note``...
-    _loading = t.Dict().tag(sync=True)
-    #: Why the index could not be asked; empty when it could.
-    _problem = t.Dict().tag(sync=True)
-
-    def __init__(self, session: Session, *, thumbnail_size: int = 128, **kwargs: Any) -> None:
-        super().__init__(session, **kwargs)
-        self._load: Loading | None = None
+    def __init__(
+        self,
+        session: Session,
+        *,
+        columns: Sequence[str] = DEFAULT_COLUMNS,
+        hide_names: bool = False,
+        privacy: str | None = None,
+        thumbnail_size: int = 128,
+        **kwargs: Any,
+    ) -> None:
+        self.privacy = checked(privacy)
+        super().__init__(session, hide_names=hide_names, columns=_columns(columns), **kwargs)
         self._quiet = False
+        self._heard = False
         self._settled = threading.Event()
-        self._records: list[Study] = []
-        self._details = Details(self._ask_index, thumbnail_size, self._detail_came)
-        self._subscriptions.append(session.on("indexed", lambda _event: self.refresh()))
+        self._problem: dict[str, str] = {}
+        #: Rows of `rows.series_row`, by study, of the studies that were opened.
+        self._series: dict[str, list[dict[str, Any]]] = {}
+        #: Series whose details are fetched before anybody asks, and what came.
+        self._ahead: dict[str, Detail] = {}
+        self._in_scene: dict[str, list[Any]] = {}
+        self._catalogue = CatalogueReader(self._ask_index, self._page_came, self._index_failed)
+        self._details = Details(self._ask_index, thumbnail_size, self._details_came)
+        self._loads = Loads(session, self._ask, self._loads_changed, self._loaded)
+        self._subscriptions += [
+            session.on("indexed", self._on_indexed),
+            session.on("loads", self._loads.take),
+            session.on("scene", self._on_scene),
+        ]
         self.observe(self._tell_selected, "selected")
         self.refresh()
+        self._loads.refresh()
+        self._look_into_the_scene()
+        self._tell_again(0)
 
     def _ask_index(self, command: str, then: Any, **args: Any) -> Job[Any] | None:
         return self._ask(command, then, database=self._session.dicom.database, **args)
 
+    @t.validate("columns")
+    def _valid_columns(self, proposal: Any) -> list[str]:
+        return _columns(proposal["value"])
+
     # -- the index -----------------------------------------------------------------------------------------------
 
-    def refresh(self) -> None:
-        """Look into the index anew. Does not wait; happens by itself when this session has indexed something."""
-        if self._session.alive and not self._ended:
-            self._ask_index("dicom.studies", self._studies_came, filters={})
+    @property
+    def studies(self) -> Studies:
+        """Records of all studies of the index, by patient. Asks Slicer.
 
-    def _studies_came(self, job: Job[Any]) -> None:
-        error = job.exception(0)
-        if isinstance(error, SessionError):
-            return  # the status says it
-        if error is not None:
-            self._problem = error_in_words(error)
-            self._settled.set()
+        Raises:
+            SessionError: no Slicer to ask.
+            IndexDatabaseError: the index cannot be read.
+        """
+        return self._session.dicom.studies()
+
+    def refresh(self) -> None:
+        """Look into the index anew. Does not wait; happens by itself when this Slicer has indexed something."""
+        if self._session.alive and not self._ended:
+            self._catalogue.read()
+
+    def _on_indexed(self, event: dict[str, Any]) -> None:
+        if event.get("database") == self._session.dicom.database and not self._ended:
+            self._series = {}
+            self._details.forget()
+            self._catalogue.read(changed=True)
+
+    def _index_failed(self, problem: dict[str, str]) -> None:
+        self._problem = problem
+        self._settled.set()
+        self.send({"type": "problem", **problem})
+
+    def _page_came(self, message: dict[str, Any], page: bytes) -> None:
+        self._problem = {}
+        self.send(message, buffers=[page] if page else [])
+        if message["page"] != 0 or self._series:
             return
-        found = [msgspec.convert(raw, Study) for raw in job.result(0)]
-        with self._lock:
-            self._problem = {}
-            self._records = found
-            self._studies = [rows.study_row(study) for study in found]
-            known = {study.StudyInstanceUID for study in found}
-            again = [uid for uid in self._series if uid in known]
-            self._series = {uid: self._series[uid] for uid in again}
-        self._home.call(lambda: self.set_trait("studies", Studies(found)))
-        if not found:
-            self._settled.set()
         # The first one is open from the start: most who look into a picker look there.
-        for uid in again or [study.StudyInstanceUID for study in found[:1]]:
-            self._open(uid)
+        first = self._catalogue.studies(1)
+        if first:
+            self._open(first[0]["uid"])
+        else:
+            self._settled.set()
 
     def _open(self, study_uid: str) -> None:
         self._ask_index(
@@ -125,30 +188,31 @@ class StudyPicker(SessionWidget):
         found = [rows.series_row(msgspec.convert(raw, Series)) for raw in job.result(0)]
         with self._lock:
             first = not self._series
-            self._series = {**self._series, study_uid: found}
+            self._series[study_uid] = found
+            if first:
+                self._ahead = {row["uid"]: {} for row in found[:_AHEAD]}
+        self.send({"type": "series", "study": study_uid, "rows": found})
         if first:
-            self._details.want([row["uid"] for row in found[:_AHEAD]])
+            self._details.want(list(self._ahead))
         self._look_if_settled()
 
-    def _detail_came(self, series_uid: str, detail: dict[str, Any]) -> None:
-        """A plan, a thumbnail or an error of a series."""
+    def _details_came(self, details: dict[str, Detail]) -> None:
         with self._lock:
-            if series_uid in self._ahead or len(self._ahead) < _AHEAD:
-                self._ahead = {**self._ahead, series_uid: {**self._ahead.get(series_uid, {}), **detail}}
-                self._look_if_settled()
-                return
-        self._send_detail(series_uid, detail)
+            for uid in self._ahead.keys() & details.keys():
+                self._ahead[uid] = details[uid]
+        self._send_details(details)
+        self._look_if_settled()
 
     def _look_if_settled(self) -> None:
         """Whether what is fetched ahead is there: a plan and a picture (or why not) of each."""
-        ahead = [row["uid"] for found in self._series.values() for row in found][:_AHEAD]
-        if all(len(self._ahead.get(uid, ())) == 2 for uid in ahead):
-            self._settled.set()
+        with self._lock:
+            if self._series and all(self._ahead.values()):
+                self._settled.set()
 
-    def _send_detail(self, series_uid: str, detail: dict[str, Any]) -> None:
-        plain = {key: value for key, value in detail.items() if key != "png"}
-        png = detail.get("png")
-        self.send({"type": "detail", "series": series_uid, "detail": plain}, buffers=[png] if png else [])
+    def _send_details(self, details: dict[str, Detail]) -> None:
+        if details:
+            message, pictures = details_message(details)
+            self.send(message, buffers=pictures)
 
     # -- loading -------------------------------------------------------------------------------------------------
 
@@ -171,54 +235,80 @@ class StudyPicker(SessionWidget):
         self.value = volumes
         return volumes
 
-    def _start(self, series: list[str]) -> None:
-        with self._lock:
-            if self._load is not None and not self._load.state.done:
-                return
-            loading = self._load = Loading(series, self._ask_load, self._loading_changed)
-        loading.start()
+    def _loads_changed(
+        self, entries: list[dict[str, Any]], gone: list[int], mine: list[int], *, everything: bool
+    ) -> None:
+        self.send({"type": "loads", "entries": entries, "gone": gone, "mine": mine, "all": everything})
 
-    def _ask_load(self, series_uid: str, then: Any) -> Job[Any] | None:
-        return self._ask_index("dicom.load", then, series_uid=series_uid, show=True)
-
-    def _loading_changed(self, state: LoadingState) -> None:
-        with self._lock:
-            self._loading = {
-                "busy": not state.done,
-                "series": state.series,
-                "position": state.position,
-                "total": state.total,
-                "progress": state.progress,
-                "text": state.text,
-                "cancelling": state.cancelling and not state.done,
-                "cancelled": state.cancelled,
-                "loaded": [str(volume._ref.name) for volume in state.volumes],
-                "warnings": list(dict.fromkeys(state.warnings)),
-                "errors": {uid: error_in_words(error) for uid, error in state.errors.items()},
-            }
-        if state.done and state.volumes:
-            volumes = list(state.volumes)
+    def _loaded(self, volumes: list[Volume | VolumeSequence]) -> None:
+        if volumes:
             self._home.call(lambda: self.set_trait("value", volumes))
+
+    def _load_failed(self, problem: dict[str, str]) -> None:
+        self.send({"type": "load-error", **problem})
+
+    # -- the scene -----------------------------------------------------------------------------------------------
+
+    def _on_scene(self, event: dict[str, Any]) -> None:
+        kinds = ("vtkMRMLVolumeNode", "vtkMRMLSequenceNode")
+        nodes = [*event["added"], *event["removed"]]
+        if any(kind in node._ref.classes for node in nodes for kind in kinds):
+            self._look_into_the_scene()
+
+    def _look_into_the_scene(self) -> None:
+        self._ask("loads.loaded", self._scene_came)
+
+    def _scene_came(self, job: Job[Any]) -> None:
+        if job.exception(0) is None:
+            self._in_scene = job.result(0)
+            self._send_scene()
+
+    def _send_scene(self) -> None:
+        self.send({"type": "loaded", "series": list(self._in_scene)})
 
     # -- the browser ---------------------------------------------------------------------------------------------
 
-    def _do_hello(self, _content: dict[str, Any]) -> None:
+    def _tell_again(self, number: int) -> None:
+        if number == len(_TELL_AGAIN):
+            return
+
+        def again() -> None:
+            if not self._heard and not self._ended:
+                self._tell_all()
+                self._tell_again(number + 1)
+
+        timer = threading.Timer(_TELL_AGAIN[number], again)
+        timer.daemon = True
+        timer.start()
+
+    def _tell_all(self) -> None:
+        """What a new view has to know. It is in no trait: those are saved with the notebook."""
+        if self._problem:
+            self.send({"type": "problem", **self._problem})
+        self._catalogue.send_all()
+        with self._lock:
+            series, ahead = dict(self._series), {uid: detail for uid, detail in self._ahead.items() if detail}
+        for study, found in series.items():
+            self.send({"type": "series", "study": study, "rows": found})
+        self._send_details(ahead)
         self.send({"type": "selected", "series": list(self.selected)})
+        self._send_scene()
+        self._loads.show_all()
+
+    def _do_hello(self, _content: dict[str, Any]) -> None:
+        self._heard = True
+        self._tell_all()
 
     def _do_open(self, content: dict[str, Any]) -> None:
-        if content["study"] not in self._series:
+        known = self._series.get(content["study"])
+        if known is None:
             self._open(content["study"])
+        else:
+            self.send({"type": "series", "study": content["study"], "rows": known})
 
     def _do_details(self, content: dict[str, Any]) -> None:
         """Series whose cards are in view, top first; what was asked for before and is out of view is dropped."""
-        wanted = []
-        for uid in content["series"]:
-            known = self._details.known(uid)
-            if known:
-                self._send_detail(uid, known)
-            else:
-                wanted.append(uid)
-        self._details.want(wanted)
+        self._details.want([str(uid) for uid in content["series"]])
 
     def _do_select(self, content: dict[str, Any]) -> None:
         series = [str(uid) for uid in content["series"]]
@@ -236,11 +326,29 @@ class StudyPicker(SessionWidget):
             self.send({"type": "selected", "series": list(self.selected)})
 
     def _do_load(self, content: dict[str, Any]) -> None:
-        self._start([str(uid) for uid in content["series"]])
+        series = [str(uid) for uid in content["series"]]
+        self._loads.add(series, self._load_failed, show=True, database=self._session.dicom.database)
 
-    def _do_cancel(self, _content: dict[str, Any]) -> None:
-        if self._load is not None:
-            self._load.cancel()
+    def _do_show(self, content: dict[str, Any]) -> None:
+        """A double click on a series that is in the scene: it is shown, not loaded once more."""
+        nodes = self._in_scene.get(str(content["series"]), [])
+        if nodes:
+            self._ask("node.show", lambda _job: None, node=nodes[0], visible=True)
+            self._loaded(list(nodes))
+
+    def _do_cancel(self, content: dict[str, Any]) -> None:
+        ids = content.get("ids")
+        self._loads.cancel([int(number) for number in ids] if ids is not None else None)
+
+    def _do_away(self, content: dict[str, Any]) -> None:
+        self._loads.put_away([int(number) for number in content["ids"]])
+
+    def _do_columns(self, content: dict[str, Any]) -> None:
+        wanted = [str(name) for name in content["columns"] if name in COLUMNS]
+        self._home.call(lambda: self.set_trait("columns", wanted))
+
+    def _do_hide(self, content: dict[str, Any]) -> None:
+        self._home.call(lambda: self.set_trait("hide_names", bool(content["on"])))
 
     def _do_refresh(self, _content: dict[str, Any]) -> None:
         self.refresh()
@@ -248,13 +356,17 @@ class StudyPicker(SessionWidget):
     # -- the session's life --------------------------------------------------------------------------------------
 
     def _when_gone(self) -> None:
-        if getattr(self, "_load", None) is not None:
-            self._load.lost()  # type: ignore[union-attr]
+        loads: Loads | None = getattr(self, "_loads", None)
+        if loads is not None:
+            loads.lost()
 
     def _when_back(self) -> None:
         self._home.call(lambda: self.set_trait("value", []))
-        self._details.forget_pending()
+        self._details.forget()
+        self._in_scene = {}
+        self._send_scene()
         self.refresh()
+        self._loads.refresh()
 
     # -- display -------------------------------------------------------------------------------------------------
 
@@ -264,8 +376,25 @@ class StudyPicker(SessionWidget):
         if self._status["state"] != "live":
             return static_note(self._status["message"])
         if self._problem:
-            return static_note(f"The index could not be read. {self._problem['message']}")
-        if self._studies is None:
+            return static_note(
+                "The index could not be read." + ("" if self.privacy == "strict" else f" {self._problem['message']}")
+            )
+        total = self._catalogue.total
+        if total < 0:
             return static_note("The index has not answered yet.")
-        pictures = {uid: detail["png"] for uid, detail in self._ahead.items() if "png" in detail}
-        return rows.static_table(self._records, self._series, pictures)
+        if self.privacy == "strict":
+            return static_note(f"The picker showed {total:,} {'study' if total == 1 else 'studies'}; privacy: strict.")
+        with self._lock:
+            pictures = {uid: detail["png"] for uid, detail in self._ahead.items() if "png" in detail}
+            series = dict(self._series)
+        found = self._catalogue.studies(rows.STATIC_STUDIES)
+        return rows.static_table(found, total, series, pictures, hide_names=self.hide_names)
+
+
+def _columns(wanted: Sequence[str]) -> list[str]:
+    unknown = [name for name in wanted if name not in COLUMNS] if not isinstance(wanted, str) else [wanted]
+    if unknown:
+        raise ArgumentError(
+            "The columns of the picker.", expected="a list of " + ", ".join(COLUMNS), got=repr(unknown[0])
+        )
+    return [name for name in COLUMNS if name in wanted]

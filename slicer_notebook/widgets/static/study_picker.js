@@ -1,38 +1,54 @@
-// The study picker: studies on the left, the series of the open one on the right, what is chosen below.
+// The study picker: find a study in the table, see what its series are, choose, load.
 
-/** Studies drawn at a time; more when the list is scrolled to its end. */
-const PAGE = 200;
+/** Milliseconds after a keystroke until the counts beside the filters follow. */
+const COUNTS_AFTER = 200;
+/** Milliseconds after a keystroke until the first study found is the open one, if the open one was not found. */
+const OPEN_AFTER = 350;
+/** Kinds of series with a chip of their own; the rarer ones are behind "More". */
+const CHIPS = 8;
 
-/** What is searched in a study, lower case. Dates are found with and without their dashes. */
-function searchText(study) {
-  const parts = [study.name, study.id, study.accession, study.date, study.date.replaceAll("-", ""), study.description, study.born, ...study.modalities];
-  return parts.join("\n").toLowerCase();
+const WHEN = { any: "Any date", today: "Today", week: "Last 7 days", month: "Last 30 days", year: "Last 12 months", range: "Between…" };
+
+function dayNumber(date) {
+  return date.getFullYear() * 10000 + (date.getMonth() + 1) * 100 + date.getDate();
 }
 
-/** The text with what was searched for marked. */
-function marked(text, words) {
-  if (words.length === 0 || !text) return [text];
-  const pattern = new RegExp(`(${words.map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|")})`, "gi");
-  return text.split(pattern).map((part, index) => (index % 2 === 1 ? h("mark", {}, part) : part));
-}
-
-/** Studies of one patient stand together, where the first of them stands. */
-function byPatient(studies) {
-  const patients = new Map();
-  for (const study of studies) {
-    const key = study.id || study.name ? `${study.id}\n${study.name}` : study.uid;
-    if (!patients.has(key)) patients.set(key, { name: study.name, id: study.id, born: study.born, sex: study.sex, studies: [] });
-    patients.get(key).studies.push(study);
+/** First and last day of a choice, as numbers; 0 for open. */
+function daysOf(choice, from, to) {
+  const days = { today: 0, week: 6, month: 29, year: 364 }[choice];
+  if (days !== undefined) {
+    const first = new Date();
+    first.setDate(first.getDate() - days);
+    return { from: dayNumber(first), to: dayNumber(new Date()) };
   }
-  return [...patients.values()];
+  if (choice === "range") return { from: Number(from.replaceAll("-", "")) || 0, to: Number(to.replaceAll("-", "")) || 0 };
+  return { from: 0, to: 0 };
 }
 
 function render({ model, el }) {
   const root = rootElement(el, "sn-picker", "Study picker", model);
+  const menuId = `sn${Math.random().toString(36).slice(2, 8)}`;
   const line = banner();
   const questions = asker(model, line.waiting);
-  const state = { query: "", open: null, selected: new Set(), details: new Map(), rows: new Map(), shown: PAGE, note: "" };
+  const store = studyStore();
+  const state = {
+    query: "",
+    filter: { modalities: new Set(), from: 0, to: 0 },
+    columns: [...model.get("columns")],
+    hidden: model.get("hide_names"),
+    serial: 0,
+    pages: 0,
+    read: false,
+    problem: null,
+    rows: new Map(),
+    selected: new Set(),
+    loaded: new Set(),
+    note: "",
+  };
   const seriesErrors = new Map();
+  const gone = () => (model.get("_status")?.state ?? "live") !== "live";
+  const words = () => folded(state.query).split(/\s+/).filter(Boolean);
+  const filtered = () => state.filter.modalities.size > 0 || state.filter.from > 0 || state.filter.to > 0;
 
   // -- the frame ------------------------------------------------------------------------------------------------
   const search = h("input", {
@@ -44,316 +60,292 @@ function render({ model, el }) {
     autocomplete: "off",
     oninput: () => {
       state.query = search.value;
-      state.shown = PAGE;
-      drawStudies();
+      find();
+      countLater();
     },
   });
   const tally = h("span", { class: "sn-tally", role: "status" });
+  const hideNames = h(
+    "button",
+    { class: "sn-icon-button sn-hide-names", type: "button", onclick: () => hide(!state.hidden, true) },
+    icon("eye"),
+  );
+  const columnsButton = h(
+    "button",
+    { class: "sn-icon-button sn-columns-button", type: "button", title: "Columns", "aria-label": "Columns", "aria-expanded": "false", "aria-controls": menuId, onclick: () => showColumns(menu.hidden) },
+    icon("columns"),
+  );
   const refresh = h(
     "button",
-    { class: "sn-icon-button", type: "button", title: "Look into the index again", "aria-label": "Refresh", onclick: () => questions.ask({ type: "refresh" }) },
+    { class: "sn-icon-button sn-refresh", type: "button", title: "Look into the index again", "aria-label": "Refresh", onclick: () => questions.ask({ type: "refresh" }) },
     icon("refresh"),
   );
-  const studyList = h("div", { class: "sn-studies", role: "listbox", "aria-label": "Studies" });
-  const seriesHead = h("div", { class: "sn-series-head" });
-  const seriesList = h("div", { class: "sn-series", role: "listbox", "aria-label": "Series", "aria-multiselectable": "true" });
+  const menu = h("div", { class: "sn-columns-menu", id: menuId, role: "group", "aria-label": "Columns", hidden: true });
+  const when = h("select", { class: "sn-when", "aria-label": "Study date", "data-lm-suppress-shortcuts": "true", onchange: () => takeDates() }, ...Object.entries(WHEN).map(([value, text]) => h("option", { value }, text)));
+  const from = h("input", { class: "sn-from", type: "date", "aria-label": "From", oninput: () => takeDates() });
+  const to = h("input", { class: "sn-to", type: "date", "aria-label": "To", oninput: () => takeDates() });
+  const range = h("span", { class: "sn-range", hidden: true }, from, "–", to);
+  const chips = h("div", { class: "sn-chips", role: "group", "aria-label": "Modality" });
+  const filters = h("div", { class: "sn-filters" }, when, range, chips);
+  const table = studyTable({
+    store,
+    columns: state.columns,
+    open: (uid) => open(uid),
+    enter: () => {
+      // The series may still be on their way: they get the focus when they come.
+      if (!cards.enter()) enterWhenThere = true;
+    },
+    chooseAll: () => cards.selectAll(),
+    leave: () => search.focus(),
+    chosen: (uid) => (state.rows.get(uid) ?? []).filter((row) => state.selected.has(row.uid)).length,
+    resorted: () => find(),
+  });
+  const nothing = h("div", { class: "sn-nothing" });
+  const seriesTitle = h("h3", { class: "sn-series-title" });
+  const seriesFacts = h("span", { class: "sn-series-facts" });
+  const selectAll = h("button", { class: "sn-link sn-select-all", type: "button", hidden: true, onclick: () => cards.selectAll() }, "Select all");
+  const seriesHead = h("div", { class: "sn-series-head" }, seriesTitle, seriesFacts, selectAll);
+  const cards = seriesCards({
+    ask: (series) => questions.ask({ type: "details", series }),
+    selected: state.selected,
+    changed: tell,
+    open: (series) => {
+      // What is in the scene already is shown, not loaded once more.
+      if (series.length === 1 && state.loaded.has(series[0])) questions.ask({ type: "show", series: series[0] });
+      else startLoading(series);
+    },
+    leave: () => table.focus(),
+    mark: (uid) => {
+      const entry = queue.of(uid);
+      return { loaded: state.loaded.has(uid), state: entry?.state, error: entry?.state === "failed" ? entry.error : null };
+    },
+  });
+  const queue = loadQueue({
+    cancel: (id) => questions.ask({ type: "cancel", ids: [id] }),
+    away: (entry, again) => {
+      questions.ask({ type: "away", ids: [entry.id] });
+      if (again) startLoading([entry.series]);
+      else drawFoot();
+    },
+    changed: (uid) => cards.redraw(uid),
+  });
   const note = h("div", { class: "sn-note", role: "status" });
-  const bar = h("div", { class: "sn-bar-fill" });
-  const track = h("div", { class: "sn-bar", role: "progressbar", "aria-label": "Loading", "aria-valuemin": "0", "aria-valuemax": "100", hidden: true }, bar);
-  const cancel = h("button", { class: "sn-button", type: "button", hidden: true, onclick: () => questions.ask({ type: "cancel" }) }, "Cancel");
-  const load = h("button", { class: "sn-button sn-button-main", type: "button", onclick: () => startLoading() }, "Load");
-  const seriesPane = h("div", { class: "sn-series-pane" }, seriesHead, seriesList);
-  const panes = h("div", { class: "sn-panes" }, studyList, seriesPane);
-  const foot = h("div", { class: "sn-foot" }, note, track, cancel, load);
-  root.append(h("div", { class: "sn-head" }, h("label", { class: "sn-search" }, icon("search"), search), tally, refresh), line.node, panes, foot);
+  const clear = h("button", { class: "sn-link sn-clear", type: "button", hidden: true, onclick: () => choose([]) }, "Clear");
+  const load = h("button", { class: "sn-button sn-button-main sn-load-button", type: "button", onclick: () => startLoading() }, "Load");
+  const panes = h("div", { class: "sn-panes" }, h("div", { class: "sn-table-pane" }, table.node, nothing), h("div", { class: "sn-series-pane" }, seriesHead, cards.node));
+  root.append(
+    h("div", { class: "sn-head" }, h("label", { class: "sn-search" }, icon("search"), search), tally, h("div", { class: "sn-tools" }, hideNames, columnsButton, refresh)),
+    menu,
+    filters,
+    line.node,
+    panes,
+    queue.node,
+    h("div", { class: "sn-foot" }, note, clear, load),
+  );
 
-  // -- studies --------------------------------------------------------------------------------------------------
-  const words = () => state.query.toLowerCase().split(/\s+/).filter(Boolean);
-  let texts = new Map();
-
-  const matching = () => {
+  // -- finding --------------------------------------------------------------------------------------------------
+  let matching = 0;
+  let opening = 0;
+  function find({ keepPlace = false } = {}) {
     const wanted = words();
-    return (model.get("_studies") ?? []).filter((study) => wanted.every((word) => texts.get(study.uid).includes(word)));
-  };
+    const { rows, passing } = store.select(wanted, state.filter, table.sort);
+    matching = rows.length;
+    drawView(passing);
+    table.show(rows, wanted, { keepPlace });
+    clearTimeout(opening);
+    // Whoever stops typing sees the series of what was found.
+    if (!keepPlace && rows.length && !table.inSight) opening = setTimeout(() => table.openFirst(), OPEN_AFTER);
+  }
 
-  const more = new IntersectionObserver((entries) => {
-    if (entries.some((entry) => entry.isIntersecting)) {
-      state.shown += PAGE;
-      drawStudies();
+  search.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowDown" || event.key === "Enter") {
+      if (table.enter()) event.preventDefault();
+    } else if (event.key === "Escape" && state.query) {
+      event.preventDefault();
+      clearSearch();
     }
   });
 
-  function drawStudies() {
-    const all = model.get("_studies");
-    const problem = model.get("_problem") ?? {};
-    more.disconnect();
-    if (problem.message) {
-      root.dataset.view = "problem";
-      studyList.replaceChildren(h("div", { class: "sn-empty", role: "alert" }, icon("error"), h("strong", {}, problem.message), h("span", { class: "sn-hint" }, problem.hint)));
+  // -- what is shown in place of rows ----------------------------------------------------------------------------
+  function view(name, ...children) {
+    root.dataset.view = name;
+    nothing.replaceChildren(...(children.length ? [h("div", { class: "sn-empty", role: name === "problem" ? "alert" : null }, ...children)] : []));
+  }
+
+  function drawView(passing) {
+    const all = count(store.total, "study", "studies");
+    root.dataset.few = String(store.total === 1);
+    if (state.problem) {
       tally.textContent = "";
-      return;
-    }
-    if (!all) {
-      root.dataset.view = "waiting";
-      studyList.replaceChildren(h("div", { class: "sn-empty" }, gone() ? "Nothing to show without a Slicer." : "Reading the index…"));
+      view("problem", icon("error"), h("strong", {}, state.problem.message), h("span", { class: "sn-hint" }, state.problem.hint));
+    } else if (!state.read) {
       tally.textContent = "";
-      return;
-    }
-    if (all.length === 0) {
-      root.dataset.view = "empty";
+      view("waiting", gone() ? "Nothing to show without a Slicer." : "Reading the index…");
+    } else if (store.total === 0) {
       tally.textContent = "";
-      studyList.replaceChildren(
-        h("div", { class: "sn-empty" }, icon("cube"), h("strong", {}, "The index holds no study yet."), h("span", {}, "Index a folder of DICOM files in a cell: "), h("code", {}, 'slicer.dicom.index("/path/to/folder")')),
-      );
-      seriesHead.replaceChildren();
-      seriesList.replaceChildren();
-      return;
-    }
-    root.dataset.view = "studies";
-    root.dataset.few = String(all.length === 1);
-    const found = matching();
-    const wanted = words();
-    tally.textContent = wanted.length ? `${found.length.toLocaleString("en")} of ${count(all.length, "study", "studies")}` : count(all.length, "study", "studies");
-    if (found.length === 0) {
-      studyList.replaceChildren(
-        h(
-          "div",
-          { class: "sn-empty" },
-          h("strong", {}, `No study matches “${state.query.trim()}”.`),
-          h("span", {}, `${count(all.length, "study", "studies")} ${all.length === 1 ? "was" : "were"} searched.`),
-          h("button", { class: "sn-button", type: "button", onclick: clearSearch }, "Clear the search"),
-        ),
-      );
-      return;
-    }
-    const shown = found.slice(0, state.shown);
-    const focusable = shown.some((study) => study.uid === state.open) ? state.open : shown[0].uid;
-    studyList.replaceChildren(
-      ...byPatient(shown).map((patient, index) => {
-        const label = `sn-${model.get("_anywidget_id") ?? ""}-p${index}-${Math.random().toString(36).slice(2, 7)}`;
-        return h(
-          "div",
-          { class: "sn-patient", role: "group", "aria-labelledby": label },
-          h(
-            "div",
-            { class: "sn-patient-head", id: label },
-            h("span", { class: "sn-patient-name" }, ...marked(patient.name || patient.id || "No name", wanted)),
-            patient.name && patient.id ? h("span", { class: "sn-patient-id" }, ...marked(patient.id, wanted)) : null,
-            h("span", { class: "sn-patient-facts" }, [patient.sex, patient.born].filter(Boolean).join(" · ")),
-          ),
-          ...patient.studies.map((study) => studyOption(study, wanted, focusable)),
-        );
-      }),
-    );
-    if (found.length > shown.length) {
-      const end = h("div", { class: "sn-more" }, `${count(found.length - shown.length, "further study", "further studies")}…`);
-      studyList.append(end);
-      more.observe(end);
+      view("empty", icon("cube"), h("strong", {}, "The index holds no study yet."), h("span", {}, "Index a folder of DICOM files in a cell:"), h("code", {}, 'slicer.dicom.index("/path/to/folder")'));
+    } else {
+      const narrowed = words().length > 0 || filtered();
+      const reading = store.complete ? "" : `, ${store.size.toLocaleString("en")} read`;
+      tally.textContent = (narrowed ? `${matching.toLocaleString("en")} of ${all}` : all) + reading;
+      if (matching > 0) view("studies");
+      else view("nothing", ...nothingFound(passing));
     }
   }
 
-  function studyOption(study, wanted, focusable) {
-    const isOpen = study.uid === state.open;
-    const chosen = [...(state.rows.get(study.uid) ?? [])].filter((row) => state.selected.has(row.uid)).length;
-    return h(
-      "div",
-      {
-        class: "sn-study",
-        role: "option",
-        tabindex: study.uid === focusable ? "0" : "-1",
-        "aria-selected": isOpen ? "true" : "false",
-        "data-uid": study.uid,
-        onclick: () => open(study.uid),
-      },
-      h("span", { class: "sn-study-date" }, ...marked(study.date || "No date", wanted)),
-      h("span", { class: "sn-tags" }, ...study.modalities.map((modality) => h("span", { class: "sn-tag" }, ...marked(modality, wanted)))),
-      h("span", { class: study.description ? "sn-study-title" : "sn-study-title sn-hint" }, ...marked(study.description || "No description", wanted)),
-      h("span", { class: "sn-study-facts" }, study.accession ? ["Acc. ", ...marked(study.accession, wanted), " · "] : null, `${count(study.series, "series", "series")}, ${count(study.images, "image")}`),
-      chosen ? h("span", { class: "sn-chosen", title: `${chosen} chosen` }, String(chosen)) : null,
-    );
+  function nothingFound(passing) {
+    const query = state.query.trim();
+    const all = count(store.total, "study", "studies");
+    const offers = [];
+    if (query) offers.push(h("button", { class: "sn-button", type: "button", onclick: clearSearch }, "Clear the search"));
+    if (filtered()) offers.push(h("button", { class: "sn-button", type: "button", onclick: clearFilters }, "Clear the filters"));
+    let why = `${all} ${store.total === 1 ? "was" : "were"} searched.`;
+    if (filtered()) why = query ? `The filters leave ${passing.toLocaleString("en")} of ${all}, and none of them matches.` : `The filters leave none of ${all}.`;
+    return [icon("search"), h("strong", {}, query ? `No study matches “${query}”.` : "No study passes the filters."), h("span", {}, why), h("div", { class: "sn-offers" }, ...offers)];
   }
 
   function clearSearch() {
     search.value = state.query = "";
-    drawStudies();
+    find();
+    countLater();
     search.focus();
   }
 
-  function open(uid, focus = false) {
-    if (state.open !== uid) {
-      state.open = uid;
-      focusSeries = false;
-      if (!state.rows.has(uid)) questions.ask({ type: "open", study: uid });
-      drawSeries();
-    }
-    for (const option of studyList.querySelectorAll(".sn-study")) {
-      const isOpen = option.dataset.uid === uid;
-      option.setAttribute("aria-selected", String(isOpen));
-      option.tabIndex = isOpen ? 0 : -1;
-      if (isOpen && focus) option.focus();
-    }
+  function clearFilters() {
+    state.filter = { modalities: new Set(), from: 0, to: 0 };
+    when.value = "any";
+    range.hidden = true;
+    drawChips();
+    find();
+    search.focus();
   }
 
-  // -- series ---------------------------------------------------------------------------------------------------
-  const inView = new Set();
-  let focusSeries = false;
-  let askTimer = null;
-  const watcher = new IntersectionObserver(
-    (entries) => {
-      for (const entry of entries) {
-        if (entry.isIntersecting) inView.add(entry.target.dataset.uid);
-        else inView.delete(entry.target.dataset.uid);
-      }
-      clearTimeout(askTimer);
-      askTimer = setTimeout(askDetails, 60);
-    },
-    { rootMargin: "120px" },
-  );
-
-  function askDetails() {
-    const missing = [...seriesList.querySelectorAll(".sn-card")].map((card) => card.dataset.uid).filter((uid) => inView.has(uid) && !complete(uid));
-    if (missing.length) questions.ask({ type: "details", series: missing });
+  // -- filters ----------------------------------------------------------------------------------------------------
+  let counting = 0;
+  let allChips = false;
+  function countLater() {
+    clearTimeout(counting);
+    counting = setTimeout(drawChips, COUNTS_AFTER);
   }
 
-  const detail = (uid) => state.details.get(uid) ?? {};
-  const complete = (uid) => (detail(uid).plan || detail(uid).plan_error) && (detail(uid).url || detail(uid).png_error);
-  const loadable = (uid) => !detail(uid).plan || detail(uid).plan.volumes.length > 0;
+  function drawChips() {
+    const counts = store.counts(words(), state.filter);
+    const total = new Map(counts);
+    const order = [...counts].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).map(([name]) => name);
+    const some = order.filter((name) => total.get(name) > 0 || state.filter.modalities.has(name));
+    const few = some.filter((name, index) => allChips || index < CHIPS || state.filter.modalities.has(name));
+    const focused = root.contains(document.activeElement) ? document.activeElement?.dataset?.modality : null;
+    const buttons = few.map((name) => {
+      const on = state.filter.modalities.has(name);
+      return h(
+        "button",
+        { class: "sn-chip", type: "button", "data-modality": name, "aria-pressed": String(on), onclick: () => pick(name) },
+        name,
+        h("span", { class: "sn-chip-count" }, total.get(name).toLocaleString("en")),
+      );
+    });
+    if (some.length > few.length) buttons.push(h("button", { class: "sn-link sn-more-chips", type: "button", onclick: () => { allChips = true; drawChips(); } }, `${some.length - few.length} more`));
+    chips.replaceChildren(...(order.length > 1 || state.filter.modalities.size ? buttons : []));
+    if (focused) chips.querySelector(`[data-modality="${CSS.escape(focused)}"]`)?.focus();
+  }
+
+  function pick(name) {
+    const chosen = new Set(state.filter.modalities);
+    if (chosen.has(name)) chosen.delete(name);
+    else chosen.add(name);
+    state.filter = { ...state.filter, modalities: chosen };
+    drawChips();
+    find();
+  }
+
+  function takeDates() {
+    range.hidden = when.value !== "range";
+    state.filter = { ...state.filter, ...daysOf(when.value, from.value, to.value) };
+    drawChips();
+    find();
+  }
+
+  function showColumns(on) {
+    menu.hidden = !on;
+    columnsButton.setAttribute("aria-expanded", String(on));
+    if (on) menu.querySelector("input")?.focus();
+  }
+
+  function drawMenu() {
+    menu.replaceChildren(
+      ...Object.entries(COLUMNS)
+        .filter(([name]) => name !== "name")
+        .map(([name, { title }]) => {
+          const box = h("input", { type: "checkbox", "data-column": name, onchange: () => setColumns(name, box.checked) });
+          box.checked = state.columns.includes(name);
+          return h("label", { class: "sn-column" }, box, title);
+        }),
+    );
+  }
+
+  function setColumns(name, on) {
+    const wanted = new Set(state.columns);
+    if (on) wanted.add(name);
+    else wanted.delete(name);
+    state.columns = Object.keys(COLUMNS).filter((each) => wanted.has(each));
+    questions.ask({ type: "columns", columns: state.columns });
+    table.setColumns(state.columns);
+  }
+
+  menu.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    event.preventDefault();
+    showColumns(false);
+    columnsButton.focus();
+  });
+
+  function hide(on, tellIt = false) {
+    state.hidden = on;
+    const title = on ? "Show names" : "Hide names";
+    hideNames.setAttribute("aria-pressed", String(on));
+    hideNames.setAttribute("aria-label", "Hide names");
+    hideNames.title = title;
+    fill(hideNames, icon(on ? "hidden" : "eye"));
+    store.hide(on);
+    if (tellIt) questions.ask({ type: "hide", on });
+    find({ keepPlace: true });
+    drawSeriesHead();
+  }
+
+  // -- series -----------------------------------------------------------------------------------------------------
+  let enterWhenThere = false;
+  let openLater = 0;
+  /** Studies whose series were read before the index has changed. */
+  let stale = new Set();
+
+  function open(uid) {
+    enterWhenThere = false;
+    clearTimeout(openLater);
+    // Not for each study that the arrow keys pass.
+    if (!state.rows.has(uid) || stale.has(uid)) openLater = setTimeout(() => questions.ask({ type: "open", study: uid }), 60);
+    drawSeries();
+  }
+
+  function drawSeriesHead() {
+    const place = store.find(table.open);
+    seriesHead.hidden = place < 0;
+    if (place < 0) return;
+    const study = store.study(place);
+    seriesTitle.textContent = study.description || study.name || study.id || "Study";
+    seriesFacts.textContent = [study.description ? study.name : "", study.date, study.accession && `Acc. ${study.accession}`].filter(Boolean).join(" · ");
+    selectAll.hidden = cards.rows.length < 2;
+  }
 
   function drawSeries() {
-    watcher.disconnect();
-    inView.clear();
-    const study = (model.get("_studies") ?? []).find((each) => each.uid === state.open);
-    if (!study) {
-      seriesHead.replaceChildren();
-      seriesList.replaceChildren(h("div", { class: "sn-empty" }, "Choose a study to see its series."));
-      return;
-    }
-    const list = state.rows.get(study.uid);
-    const trouble = seriesErrors.get(study.uid);
-    seriesHead.replaceChildren();
-    fill(
-      seriesHead,
-      h("span", { class: "sn-series-title" }, study.description || study.name || study.id || "Study"),
-      h("span", { class: "sn-series-facts" }, [study.date, study.accession && `Acc. ${study.accession}`].filter(Boolean).join(" · ")),
-      list && list.length > 1 ? h("button", { class: "sn-link", type: "button", onclick: () => selectAll(list) }, "Select all") : null,
-    );
-    if (trouble) {
-      seriesList.replaceChildren(h("div", { class: "sn-empty", role: "alert" }, icon("error"), h("strong", {}, trouble.message), h("span", { class: "sn-hint" }, trouble.hint)));
-      return;
-    }
-    if (!list) {
-      seriesList.replaceChildren(...Array.from({ length: Math.min(study.series, 6) || 1 }, () => h("div", { class: "sn-card sn-card-waiting", "aria-hidden": "true" }, h("div", { class: "sn-thumb" }))));
-      return;
-    }
-    seriesList.replaceChildren(...list.map((row, index) => seriesCard(row, index === 0)));
-    for (const card of seriesList.children) watcher.observe(card);
-    if (focusSeries && seriesList.firstChild && studyList.contains(document.activeElement)) focusCard(seriesList.firstChild);
-    focusSeries = false;
-  }
-
-  function seriesCard(row, first) {
-    const card = h("div", {
-      class: "sn-card",
-      role: "option",
-      tabindex: first ? "0" : "-1",
-      "data-uid": row.uid,
-      onclick: (event) => {
-        focusCard(card);
-        toggle(row.uid, event);
-      },
-      ondblclick: () => loadable(row.uid) && startLoading([row.uid]),
-    });
-    fillCard(card, row);
-    return card;
-  }
-
-  function fillCard(card, row) {
-    const known = detail(row.uid);
-    const loading = model.get("_loading") ?? {};
-    const failed = loading.errors?.[row.uid];
-    const plan = known.plan;
-    const refused = plan && plan.volumes.length === 0;
-    const chosen = state.selected.has(row.uid);
-    const title = row.description || row.body || "No description";
-    card.setAttribute("aria-selected", String(chosen));
-    card.classList.toggle("sn-refused", Boolean(refused));
-    if (refused) card.setAttribute("aria-disabled", "true");
-    card.setAttribute("aria-label", [`Series ${row.number ?? ""}`, title, row.modality, count(row.images, "image"), ...planWords(plan)].filter(Boolean).join(", "));
-    const picture = known.url
-      ? h("img", { src: known.url, alt: "", draggable: "false" })
-      : h("span", { class: known.png_error ? "sn-thumb-none" : "sn-thumb-wait", title: known.png_error?.message }, row.modality || "?");
-    const facts = [];
-    for (const volume of plan?.volumes.slice(0, 3) ?? []) facts.push([volume.size, volume.orientation].filter(Boolean).join(" · "));
-    if (plan?.volumes.length === 1 && plan.volumes[0].spacing) facts.push(plan.volumes[0].spacing);
-    if (plan && plan.volumes.length > 3) facts.push(`and ${plan.volumes.length - 3} further volumes`);
-    fill(
-      card,
-      h("div", { class: "sn-thumb" }, picture, h("span", { class: "sn-tick", "aria-hidden": "true" }, icon("check"))),
-      h(
-        "div",
-        { class: "sn-card-text" },
-        h("div", { class: "sn-card-title", title }, title),
-        h("div", { class: "sn-card-facts" }, h("span", { class: "sn-tag" }, row.modality || "?"), h("span", {}, count(row.images, "image")), row.number === null ? null : h("span", {}, `No. ${row.number}`)),
-        plan && plan.volumes.length > 1 ? h("div", { class: "sn-card-plan" }, `Becomes ${plan.volumes.length} volumes:`) : null,
-        ...facts.map((fact) => h("div", { class: "sn-card-plan" }, fact)),
-        known.plan_error ? h("div", { class: "sn-card-error" }, icon("error"), h("span", {}, known.plan_error.message)) : null,
-        ...(plan?.refused ?? []).slice(0, 2).map((each) =>
-          h("div", { class: refused ? "sn-card-error" : "sn-card-warning" }, icon(refused ? "error" : "warning"), h("span", {}, `${refused ? "Cannot be loaded: " : `${count(each.files, "file")} left out: `}${each.message}`)),
-        ),
-        ...(plan?.warnings ?? []).slice(0, 2).map((text) => h("div", { class: "sn-card-warning" }, icon("warning"), h("span", {}, text))),
-        (plan?.warnings.length ?? 0) > 2 ? h("div", { class: "sn-card-warning", title: plan.warnings.join("\n") }, h("span", {}, `and ${plan.warnings.length - 2} further warnings`)) : null,
-        failed ? h("div", { class: "sn-card-error", role: "alert" }, icon("error"), h("span", {}, failed.message, failed.hint ? h("span", { class: "sn-hint" }, ` ${failed.hint}`) : null)) : null,
-      ),
-    );
-  }
-
-  function planWords(plan) {
-    if (!plan) return [];
-    if (plan.volumes.length === 0) return ["cannot be loaded", ...plan.refused.map((each) => each.message)];
-    return [...plan.volumes.map((volume) => volume.size), ...plan.warnings.map((text) => `warning: ${text}`)];
-  }
-
-  function redrawCard(uid) {
-    const card = seriesList.querySelector(`.sn-card[data-uid="${CSS.escape(uid)}"]`);
-    const row = (state.rows.get(state.open) ?? []).find((each) => each.uid === uid);
-    if (card && row) fillCard(card, row);
-  }
-
-  function mergeDetail(uid, part, bytes) {
-    const merged = { ...detail(uid), ...part };
-    delete merged.png;
-    if (bytes && !merged.url) merged.url = pngUrl(bytes);
-    state.details.set(uid, merged);
-    if (merged.plan && merged.plan.volumes.length === 0 && state.selected.has(uid)) {
-      state.selected.delete(uid);
-      tell();
-    }
-    redrawCard(uid);
-  }
-
-  // -- choosing -------------------------------------------------------------------------------------------------
-  let anchor = null;
-
-  function toggle(uid, event = {}) {
-    if (!loadable(uid)) return;
-    const list = (state.rows.get(state.open) ?? []).map((row) => row.uid);
-    if (event.shiftKey && anchor !== null && list.includes(anchor)) {
-      const [from, to] = [list.indexOf(anchor), list.indexOf(uid)].sort((a, b) => a - b);
-      for (const each of list.slice(from, to + 1)) if (loadable(each)) state.selected.add(each);
-    } else if (state.selected.has(uid)) state.selected.delete(uid);
-    else state.selected.add(uid);
-    anchor = uid;
-    tell();
-  }
-
-  function selectAll(list) {
-    const all = list.map((row) => row.uid).filter(loadable);
-    const every = all.every((uid) => state.selected.has(uid));
-    for (const uid of all) {
-      if (every) state.selected.delete(uid);
-      else state.selected.add(uid);
-    }
-    tell();
+    const place = store.find(table.open);
+    const series = state.rows.get(table.open);
+    const trouble = seriesErrors.get(table.open);
+    if (place < 0) cards.say(h("div", { class: "sn-empty", role: "none" }, "Choose a study to see its series."));
+    else if (trouble) cards.say(h("div", { class: "sn-empty", role: "none" }, icon("error"), h("strong", {}, trouble.message), h("span", { class: "sn-hint" }, trouble.hint)));
+    else if (!series) cards.say(...Array.from({ length: Math.min(Number(store.field(place, "series")), 6) || 1 }, () => h("div", { class: "sn-card sn-card-waiting", "aria-hidden": "true" }, h("div", { class: "sn-thumb" }))));
+    else cards.show(series, { focusFirst: enterWhenThere && root.contains(document.activeElement) });
+    if (series) enterWhenThere = false;
+    drawSeriesHead();
   }
 
   function tell() {
@@ -362,216 +354,174 @@ function render({ model, el }) {
     drawSelection();
   }
 
+  function choose(series) {
+    state.selected.clear();
+    for (const uid of series) state.selected.add(uid);
+    tell();
+  }
+
   function drawSelection() {
-    for (const card of seriesList.querySelectorAll(".sn-card[data-uid]")) card.setAttribute("aria-selected", String(state.selected.has(card.dataset.uid)));
-    for (const option of studyList.querySelectorAll(".sn-study")) {
-      const chosen = (state.rows.get(option.dataset.uid) ?? []).filter((row) => state.selected.has(row.uid)).length;
-      const mark = option.querySelector(".sn-chosen");
-      if (mark) mark.remove();
-      if (chosen) option.append(h("span", { class: "sn-chosen", title: `${chosen} chosen` }, String(chosen)));
-    }
+    cards.drawSelection();
+    table.drawChosen();
     drawFoot();
   }
 
-  // -- loading --------------------------------------------------------------------------------------------------
-  const gone = () => (model.get("_status")?.state ?? "live") !== "live";
-
+  // -- loading ----------------------------------------------------------------------------------------------------
   function startLoading(series = [...state.selected]) {
-    if (series.length === 0 || gone() || model.get("_loading")?.busy) return;
+    if (series.length === 0 || gone()) return;
     state.note = "asked";
     questions.ask({ type: "load", series });
     drawFoot();
   }
 
   function drawFoot() {
-    const loading = model.get("_loading") ?? {};
-    const busy = Boolean(loading.busy);
-    const rows = [...state.rows.values()].flat().filter((row) => state.selected.has(row.uid));
     const chosen = state.selected.size;
-    track.hidden = !busy;
-    cancel.hidden = !busy;
-    cancel.disabled = Boolean(loading.cancelling);
-    load.hidden = busy;
+    const known = [...state.rows.values()].flat().filter((row) => state.selected.has(row.uid));
+    const mine = queue.own();
+    const busy = mine.some(queue.goesOn);
+    clear.hidden = chosen === 0;
     load.disabled = chosen === 0 || gone();
     load.replaceChildren(chosen > 1 ? `Load ${chosen} series` : "Load");
     note.className = "sn-note";
-    if (busy) {
-      const known = loading.progress >= 0;
-      track.classList.toggle("sn-bar-unknown", !known);
-      bar.style.width = `${known ? Math.round(100 * loading.progress) : 0}%`;
-      if (known) track.setAttribute("aria-valuenow", Math.round(100 * loading.progress));
-      else track.removeAttribute("aria-valuenow");
-      const which = loading.total > 1 ? `${loading.position + 1} of ${loading.total}: ` : "";
-      note.replaceChildren(loading.cancelling ? "Stopping…" : `${which}${loading.text || "Loading…"}`);
-      return;
-    }
-    const ended = loading.total !== undefined && state.note !== "chosen";
-    if (ended) {
-      const failures = Object.values(loading.errors ?? {});
-      const names = loading.loaded ?? [];
-      const what = names.length ? `Loaded ${names.slice(0, 2).join(", ")}${names.length > 2 ? ` and ${names.length - 2} more` : ""}` : "Nothing was loaded";
-      if (failures.length) {
-        note.classList.add("sn-note-error");
-        note.replaceChildren(icon("error"), h("span", { role: "alert" }, `${what}. ${failures[0].message}`, failures[0].hint ? h("span", { class: "sn-hint" }, ` ${failures[0].hint}`) : null));
-      } else if (loading.cancelled) {
-        note.replaceChildren(`${what}: cancelled.`);
-      } else {
+    if (!busy && state.note === "asked" && mine.length) {
+      const done = mine.filter((entry) => entry.state === "done");
+      const what = done.length ? `Loaded ${done.slice(0, 2).map((entry) => entry.title).join(", ")}${done.length > 2 ? ` and ${done.length - 2} more` : ""}.` : "Nothing was loaded";
+      if (done.length) {
+        const warnings = [...new Set(done.flatMap((entry) => entry.warnings))];
         note.classList.add("sn-note-good");
-        const warnings = loading.warnings ?? [];
-        note.replaceChildren(icon("check"), h("span", {}, `${what}. `, h("span", { class: "sn-hint" }, "The volumes are in the picker's ", h("code", {}, "value"), "."), warnings.length ? h("span", { class: "sn-warn", title: warnings.join("\n") }, ` ${count(warnings.length, "warning")}: ${warnings[0]}`) : null));
-      }
+        note.replaceChildren(
+          icon("check"),
+          h("span", {}, `${what} `, h("span", { class: "sn-hint" }, "In the next cell: ", h("code", {}, "picker.value")), warnings.length ? h("span", { class: "sn-warn", title: warnings.join("\n") }, ` ${count(warnings.length, "warning")}: ${warnings[0]}`) : null),
+        );
+      } else note.replaceChildren(mine.some((entry) => entry.state === "failed") ? `${what}.` : `${what}: cancelled.`);
       return;
     }
-    if (chosen === 0) note.replaceChildren(h("span", { class: "sn-hint" }, "Choose the series to load."));
+    if (state.note === "error") {
+      note.classList.add("sn-note-error");
+      note.replaceChildren(icon("error"), h("span", { role: "alert" }, state.error.message, h("span", { class: "sn-hint" }, ` ${state.error.hint}`)));
+      return;
+    }
+    if (chosen === 0) note.replaceChildren(h("span", { class: "sn-hint" }, busy ? "Loading; choose further series meanwhile." : "Choose the series to load, or double-click one."));
     else {
-      const images = rows.reduce((sum, row) => sum + row.images, 0);
-      const warned = rows.filter((row) => (detail(row.uid).plan?.warnings.length ?? 0) + (detail(row.uid).plan?.refused.length ?? 0) > 0).length;
+      const images = known.reduce((sum, row) => sum + row.images, 0);
+      const warned = known.filter((row) => (cards.plan(row.uid)?.warnings.length ?? 0) + (cards.plan(row.uid)?.refused.length ?? 0) > 0).length;
       note.replaceChildren(
-        h("span", {}, `${chosen} series chosen`, rows.length === chosen ? `, ${count(images, "image")}` : ""),
+        h("span", {}, `${chosen} series chosen`, known.length === chosen ? `, ${count(images, "image")}` : ""),
         warned ? h("span", { class: "sn-warn" }, icon("warning"), `${warned} with warnings`) : "",
       );
     }
   }
 
-  // -- keys -----------------------------------------------------------------------------------------------------
-  function move(nodes, from, step) {
-    const at = nodes.indexOf(from);
-    return nodes[Math.max(0, Math.min(nodes.length - 1, at + step))];
-  }
-
-  function focusCard(card) {
-    for (const each of seriesList.querySelectorAll(".sn-card")) each.tabIndex = each === card ? 0 : -1;
-    card.focus({ preventScroll: false });
-  }
-
-  search.addEventListener("keydown", (event) => {
-    if (event.key === "ArrowDown" || event.key === "Enter") {
-      const first = studyList.querySelector(".sn-study");
-      if (first) {
-        event.preventDefault();
-        open(first.dataset.uid, true);
-      }
-    } else if (event.key === "Escape" && state.query) {
-      event.preventDefault();
-      clearSearch();
-    }
-  });
-
-  studyList.addEventListener("keydown", (event) => {
-    const option = event.target.closest?.(".sn-study");
-    if (!option) return;
-    const options = [...studyList.querySelectorAll(".sn-study")];
-    const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -options.length, End: options.length };
-    if (event.key in steps) {
-      event.preventDefault();
-      if (event.key === "ArrowUp" && option === options[0]) search.focus();
-      else open(move(options, option, steps[event.key]).dataset.uid, true);
-    } else if (event.key === "ArrowRight" || event.key === "Enter") {
-      event.preventDefault();
-      const card = seriesList.querySelector(".sn-card[data-uid]");
-      if (card) focusCard(card);
-      // The series are still on their way: they get the focus when they come.
-      else focusSeries = true;
-    }
-  });
-
-  seriesList.addEventListener("keydown", (event) => {
-    const card = event.target.closest?.(".sn-card");
-    if (!card) return;
-    const cards = [...seriesList.querySelectorAll(".sn-card[data-uid]")];
-    const across = Math.max(1, cards.filter((each) => each.offsetTop === cards[0].offsetTop).length);
-    const steps = { ArrowDown: across, ArrowUp: -across, ArrowRight: 1, ArrowLeft: -1, Home: -cards.length, End: cards.length };
-    if (event.key === "ArrowLeft" && card === cards[0]) {
-      event.preventDefault();
-      open(state.open, true);
-    } else if (event.key in steps) {
-      event.preventDefault();
-      focusCard(move(cards, card, steps[event.key]));
-    } else if (event.key === " ") {
-      event.preventDefault();
-      toggle(card.dataset.uid, event);
-    } else if (event.key === "Enter") {
-      event.preventDefault();
-      startLoading(state.selected.size ? [...state.selected] : loadable(card.dataset.uid) ? [card.dataset.uid] : []);
-    } else if (event.key.toLowerCase() === "a" && (event.ctrlKey || event.metaKey)) {
-      event.preventDefault();
-      selectAll(state.rows.get(state.open) ?? []);
-    } else if (event.key === "Escape") {
-      event.preventDefault();
-      open(state.open, true);
-    }
-  });
-
-  // -- what the kernel says -------------------------------------------------------------------------------------
+  // -- what the kernel says -----------------------------------------------------------------------------------------
   const heard = listener(model);
+  /** Pages are unpacked one after the other, in the order in which they came. */
+  let reading = Promise.resolve();
+  let closed = false;
 
-  function takeStudies() {
-    const studies = model.get("_studies") ?? [];
-    texts = new Map(studies.map((study) => [study.uid, searchText(study)]));
-    if (!studies.some((study) => study.uid === state.open)) state.open = studies[0]?.uid ?? null;
-    drawStudies();
-    drawSeries();
-    drawFoot();
-  }
+  const takes = {
+    problem: (message) => {
+      state.problem = message.message ? message : null;
+      find();
+    },
+    catalogue: (message, buffers) => {
+      if (message.serial < state.serial || (message.serial === state.serial && message.page < state.pages)) return;
+      if (message.serial > state.serial) {
+        state.serial = message.serial;
+        state.pages = 0;
+        if (message.changed) {
+          // What is known of the series may be wrong. It stays until the new is there.
+          stale = new Set(state.rows.keys());
+          cards.forget();
+          if (table.open) questions.ask({ type: "open", study: table.open });
+        }
+      }
+      state.pages = message.page + 1;
+      reading = reading.then(() => takePage(message, buffers)).catch((error) => console.error("The catalogue could not be read.", error));
+    },
+    series: (message) => {
+      seriesErrors.delete(message.study);
+      stale.delete(message.study);
+      if (JSON.stringify(state.rows.get(message.study)) === JSON.stringify(message.rows) && cards.rows.length) return;
+      state.rows.set(message.study, message.rows);
+      if (message.study === table.open) drawSeries();
+      drawSelection();
+    },
+    "series-error": (message) => {
+      seriesErrors.set(message.study, message);
+      if (message.study === table.open) drawSeries();
+    },
+    details: (message, buffers) => {
+      for (const each of message.details) cards.take(each.series, each.detail, each.png >= 0 ? buffers[each.png] : null);
+      drawFoot();
+    },
+    selected: (message) => {
+      state.selected.clear();
+      for (const uid of message.series) state.selected.add(uid);
+      drawSelection();
+    },
+    loads: (message) => {
+      queue.take(message);
+      if (queue.own().some(queue.goesOn)) state.note = "asked";
+      drawFoot();
+    },
+    "load-error": (message) => {
+      state.note = "error";
+      state.error = message;
+      drawFoot();
+    },
+    loaded: (message) => {
+      const changed = new Set([...state.loaded, ...message.series]);
+      state.loaded = new Set(message.series);
+      for (const uid of changed) cards.redraw(uid);
+    },
+  };
 
-  function takeSeries() {
-    const before = state.rows.get(state.open);
-    state.rows = new Map(Object.entries(model.get("_series") ?? {}));
-    for (const uid of state.rows.keys()) seriesErrors.delete(uid);
-    if (JSON.stringify(before) !== JSON.stringify(state.rows.get(state.open))) drawSeries();
-    drawSelection();
-  }
-
-  function takeAhead() {
-    for (const [uid, part] of Object.entries(model.get("_ahead") ?? {})) mergeDetail(uid, part, part.png);
-  }
-
-  let failedBefore = [];
-  function takeLoading() {
-    const loading = model.get("_loading") ?? {};
-    if (loading.busy) state.note = "asked";
-    for (const uid of new Set([...failedBefore, ...Object.keys(loading.errors ?? {})])) redrawCard(uid);
-    failedBefore = Object.keys(loading.errors ?? {});
-    drawFoot();
+  async function takePage(message, buffers) {
+    const text = buffers?.length ? await inflated(buffers[0]) : "";
+    if (closed || message.serial !== state.serial) return;
+    if (message.page === 0) store.begin(message.total, message.fields);
+    store.add(text);
+    store.hide(state.hidden);
+    state.read = true;
+    state.problem = null;
+    if (message.page === 0 && store.find(table.open) < 0) table.open = store.size ? store.field(0, "uid") : null;
+    find({ keepPlace: true });
+    if (message.page === 0) drawSeries();
+    if (store.complete) drawChips();
   }
 
   function takeStatus() {
     line.status(model.get("_status"));
     root.classList.toggle("sn-gone", gone());
-    if (!model.get("_studies")) drawStudies();
+    if (!state.read) drawView(0);
     drawFoot();
   }
 
-  heard.on("change:_studies", takeStudies);
-  heard.on("change:_problem", drawStudies);
-  heard.on("change:_series", takeSeries);
-  heard.on("change:_ahead", takeAhead);
-  heard.on("change:_loading", takeLoading);
   heard.on("change:_status", takeStatus);
-  heard.on("msg:custom", (message, buffers) => {
-    if (message.type === "selected") {
-      state.selected = new Set(message.series);
-      drawSelection();
-    } else if (message.type === "detail") mergeDetail(message.series, message.detail, buffers?.[0]);
-    else if (message.type === "series-error") {
-      seriesErrors.set(message.study, message);
-      if (message.study === state.open) drawSeries();
-    }
+  heard.on("change:hide_names", () => {
+    if (model.get("hide_names") !== state.hidden) hide(model.get("hide_names"));
   });
+  heard.on("change:columns", () => {
+    state.columns = [...model.get("columns")];
+    drawMenu();
+    table.setColumns(state.columns);
+  });
+  heard.on("msg:custom", (message, buffers) => takes[message.type]?.(message, buffers));
 
-  state.rows = new Map(Object.entries(model.get("_series") ?? {}));
-  takeAhead();
-  takeStudies();
+  drawMenu();
+  hide(state.hidden);
   takeStatus();
   questions.ask({ type: "hello" });
 
   return () => {
+    closed = true;
     heard.close();
     questions.close();
-    watcher.disconnect();
-    more.disconnect();
-    clearTimeout(askTimer);
-    for (const each of state.details.values()) if (each.url) URL.revokeObjectURL(each.url);
+    cards.close();
+    table.close();
+    clearTimeout(counting);
+    clearTimeout(openLater);
+    clearTimeout(opening);
   };
 }
 

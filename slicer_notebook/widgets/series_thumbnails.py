@@ -1,0 +1,164 @@
+"""The series of a study as cards: a picture, what each is, what would be loaded and what not."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from slicer_notebook.dicom.records import Series, Study
+from slicer_notebook.errors import ArgumentError, SessionError
+from slicer_notebook.session import Job, Session
+from slicer_notebook.session.magic import latest
+from slicer_notebook.widgets import assets, rows
+from slicer_notebook.widgets.base import SessionWidget, error_in_words, static_note
+from slicer_notebook.widgets.details import Detail, Details, details_message
+from slicer_notebook.widgets.privacy import checked
+
+__all__ = ["SeriesThumbnails"]
+
+#: Details of so many series are fetched before anybody asks, so that they are there in a saved notebook.
+_AHEAD: Final = 24
+#: Seconds that the display of the cell waits for them.
+_SETTLE: Final = 2.0
+
+
+class SeriesThumbnails(SessionWidget):
+    """Series as cards, to look at: the middle slice, windowed, and what loading would give.
+
+    >>> sn.SeriesThumbnails(slicer.dicom.studies()[0])  # doctest: +SKIP
+
+    Args:
+        study: a `Study`, a Study Instance UID, or a list of `Series`.
+        session: where the index is; the session that was begun last without it.
+        privacy: ``"strict"`` lets nothing of the patient get into the notebook's file: the saved notebook then has
+            only the number of series. See `StudyPicker`.
+        thumbnail_size: pixels of a picture, at most.
+
+    Raises:
+        ArgumentError: what is no study and no list of series.
+        SessionNotFoundError: no session was begun yet.
+    """
+
+    _esm = assets.esm("series_thumbnails", "cards")
+    _css = assets.css("series_thumbnails", "cards")
+
+    def __init__(
+        self,
+        study: str | Study | Sequence[Series],
+        session: Session | None = None,
+        *,
+        privacy: str | None = None,
+        thumbnail_size: int = 128,
+        **kwargs: Any,
+    ) -> None:
+        self.privacy = checked(privacy)
+        self._of = _checked(study)
+        super().__init__(session if session is not None else latest(), **kwargs)
+        self._rows: list[dict[str, Any]] | None = None
+        self._ahead: dict[str, Detail] = {}
+        self._problem: dict[str, str] = {}
+        self._settled = threading.Event()
+        self._details = Details(self._ask_index, thumbnail_size, self._details_came)
+        self._subscriptions.append(self._session.on("indexed", self._on_indexed))
+        self._begin()
+
+    def _ask_index(self, command: str, then: Any, **args: Any) -> Job[Any] | None:
+        return self._ask(command, then, database=self._session.dicom.database, **args)
+
+    def _begin(self) -> None:
+        if isinstance(self._of, str):
+            self._ask_index("dicom.series", self._series_came, study_uid=self._of, filters={})
+        else:
+            self._take([rows.series_row(each) for each in self._of])
+
+    def _on_indexed(self, event: dict[str, Any]) -> None:
+        if event.get("database") == self._session.dicom.database and not self._ended:
+            self._details.forget()
+            self._begin()
+
+    def _when_back(self) -> None:
+        self._details.forget()
+        self._begin()
+
+    def _series_came(self, job: Job[Any]) -> None:
+        error = job.exception(0)
+        if isinstance(error, SessionError):
+            return  # the status says it
+        if error is not None:
+            self._problem = error_in_words(error)
+            self._settled.set()
+            self.send({"type": "problem", **self._problem})
+            return
+        self._take([rows.series_row(msgspec.convert(raw, Series)) for raw in job.result(0)])
+
+    def _take(self, found: list[dict[str, Any]]) -> None:
+        with self._lock:
+            self._problem = {}
+            self._rows = found
+            self._ahead = {row["uid"]: {} for row in found[:_AHEAD]}
+        self.send({"type": "series", "rows": found})
+        if found:
+            self._details.want(list(self._ahead))
+        else:
+            self._settled.set()
+
+    def _details_came(self, details: dict[str, Detail]) -> None:
+        with self._lock:
+            for uid in self._ahead.keys() & details.keys():
+                self._ahead[uid] = details[uid]
+            settled = all(self._ahead.values())
+        self._send(details)
+        if settled:
+            self._settled.set()
+
+    def _send(self, details: dict[str, Detail]) -> None:
+        if details:
+            message, pictures = details_message(details)
+            self.send(message, buffers=pictures)
+
+    def _do_hello(self, _content: dict[str, Any]) -> None:
+        with self._lock:
+            found, ahead = self._rows, {uid: detail for uid, detail in self._ahead.items() if detail}
+        if self._problem:
+            self.send({"type": "problem", **self._problem})
+        if found is not None:
+            self.send({"type": "series", "rows": found})
+            self._send(ahead)
+
+    def _do_details(self, content: dict[str, Any]) -> None:
+        self._details.want([str(uid) for uid in content["series"]])
+
+    def _static_html(self) -> str:
+        self._settled.wait(_SETTLE)
+        if self._status["state"] != "live":
+            return static_note(self._status["message"])
+        strict = self.privacy == "strict"
+        if self._problem:
+            return static_note("The series could not be read." + ("" if strict else f" {self._problem['message']}"))
+        with self._lock:
+            found, ahead = self._rows, dict(self._ahead)
+        if found is None:
+            return static_note("The index has not answered yet.")
+        if strict:
+            return static_note(f"{len(found)} series were shown; privacy: strict.")
+        return rows.static_cards(found, {uid: detail["png"] for uid, detail in ahead.items() if "png" in detail})
+
+
+def _checked(study: Any) -> str | list[Series]:
+    if isinstance(study, Study):
+        return study.StudyInstanceUID
+    if isinstance(study, str) and study:
+        return study
+    if isinstance(study, Series):
+        return [study]
+    if isinstance(study, Sequence) and not isinstance(study, str) and all(isinstance(each, Series) for each in study):
+        return list(study)
+    raise ArgumentError(
+        "SeriesThumbnails shows the series of a study.",
+        expected="a Study, a Study Instance UID or a list of Series",
+        got=type(study).__name__,
+        hint="sn.SeriesThumbnails(slicer.dicom.studies()[0])",
+    )
