@@ -61,6 +61,23 @@ def studies(host: Host, filters: dict[str, Any] | None = None, database: str | N
     return [_plain(s) for s in _open_index(database).studies(**(filters or {}))]
 
 
+@command("dicom.catalogue", thread="worker", journal=False)
+def catalogue(host: Host, first: int | None = None, database: str | None = None) -> dict[str, Any]:
+    """All studies as lines of text, or the first of them, for a list that is searched elsewhere.
+
+    Returns:
+        ``total``: studies in the index. ``fields``: what a line is made of, separated by tabs. ``pages``: lines by
+        patient's name and ID, newest study first, joined by newlines, UTF-8, compressed by zlib.
+
+    Raises:
+        IndexDatabaseError: the index cannot be read.
+    """
+    from slicer_notebook.dicom.catalogue import FIELDS
+
+    found = _open_index(database).catalogue(first)
+    return {"total": found.total, "fields": list(FIELDS), "pages": found.pages}
+
+
 @command("dicom.series", thread="worker", journal=False)
 def series(
     host: Host, study_uid: str | None = None, filters: dict[str, Any] | None = None, database: str | None = None

@@ -5,7 +5,8 @@ reason why it was not taken. ``series`` and ``studies`` are made from those rows
 changes them, so that a process killed at any moment leaves the three in agreement. Their columns hold folded text (no
 case, no accents) for searching; their ``record`` holds the `Series` or `Study` as it is given out. Records and free
 text are in tables of their own: a filter that looks through all rows then passes over a tenth of the bytes.
-``study_index`` finds pieces of three characters in those texts.
+``study_index`` finds pieces of three characters in those texts. ``study_lines`` are the lines of the `catalogue`; its
+pseudonyms are made of a secret in ``secrets``, which outlives changes of the schema.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from slicer_notebook.errors import IndexDatabaseError
 __all__ = ["Database"]
 
 #: Raised with every change of the schema or of what is read from headers; an older index is made anew.
-VERSION: Final = 8
+VERSION: Final = 9
 #: Seconds that a writer waits for another process's transaction; each of ours takes well under one.
 BUSY_TIMEOUT: Final = 60.0
 #: Values in one statement's list; SQLite's own limit was once 999.
@@ -41,6 +42,7 @@ _TABLES: Final = (
     "study_records",
     "study_texts",
     "study_index",
+    "study_lines",
 )
 
 
@@ -63,6 +65,8 @@ CREATE TABLE series_records (id INTEGER PRIMARY KEY, record BLOB NOT NULL, text 
 CREATE INDEX series_study ON series (study_id, number);
 CREATE TABLE studies (id INTEGER PRIMARY KEY, StudyInstanceUID TEXT NOT NULL UNIQUE, {studies});
 CREATE TABLE study_records (id INTEGER PRIMARY KEY, record BLOB NOT NULL);
+CREATE TABLE study_lines (id INTEGER PRIMARY KEY, line TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL);
 CREATE TABLE study_texts (id INTEGER PRIMARY KEY, text TEXT NOT NULL);
 CREATE VIRTUAL TABLE study_index USING fts5 (
     text, content='', detail=none, columnsize=0, tokenize='trigram case_sensitive 1'

@@ -14,6 +14,7 @@ import msgspec
 
 from slicer_notebook.dicom.archives import is_there, shown_path
 from slicer_notebook.dicom.attributes import plain_values, read_dataset, tag_of
+from slicer_notebook.dicom.catalogue import Catalogue, catalogue
 from slicer_notebook.dicom.copies import contradictions, merge_copies
 from slicer_notebook.dicom.database import Database
 from slicer_notebook.dicom.folders import data_folder
@@ -231,6 +232,14 @@ class Index:
                 [*where.parameters, -1 if limit is None else limit, offset],
             )
         return [decode_study(blob) for (blob,) in rows]
+
+    def catalogue(self, first: int | None = None) -> Catalogue:
+        """All studies as lines of text, or the first of them: see `catalogue`.
+
+        Raises:
+            IndexDatabaseError: the index cannot be read.
+        """
+        return catalogue(self._database, first)
 
     def _narrowed(self, where: Where) -> tuple[str, str]:
         """How to look through the studies, as SQL: a condition on them, and the index to go by, if any.

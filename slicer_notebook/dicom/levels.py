@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
+from slicer_notebook.dicom import catalogue
 from slicer_notebook.dicom.records import Instance, Series, SeriesAttributes, Study, StudyAttributes
 from slicer_notebook.dicom.text import fold
 
@@ -80,8 +81,9 @@ def refresh(connection: sqlite3.Connection, touched: set[int]) -> None:
     studies: set[int] = set()
     for number in touched:
         studies.add(_refresh_series(connection, number))
+    key = catalogue.secret(connection) if studies else b""
     for number in studies:
-        _refresh_study(connection, number)
+        _refresh_study(connection, number, key)
 
 
 def _refresh_series(connection: sqlite3.Connection, number: int) -> int:
@@ -110,7 +112,7 @@ def _refresh_series(connection: sqlite3.Connection, number: int) -> int:
     return int(study)
 
 
-def _refresh_study(connection: sqlite3.Connection, number: int) -> None:
+def _refresh_study(connection: sqlite3.Connection, number: int, key: bytes) -> None:
     members = [
         decode_series(blob)
         for (blob,) in connection.execute(
@@ -121,7 +123,7 @@ def _refresh_study(connection: sqlite3.Connection, number: int) -> None:
     ]
     if not members:
         _write_text(connection, number, None)
-        for table in ("study_records", "studies"):
+        for table in ("study_lines", "study_records", "studies"):
             connection.execute(f"DELETE FROM {table} WHERE id = ?", (number,))
         return
     values = {name: getattr(members[0], name) for name in StudyAttributes.__struct_fields__}
@@ -144,6 +146,8 @@ def _refresh_study(connection: sqlite3.Connection, number: int) -> None:
     row = {name: searched(name, getattr(record, name)) for name in STUDY_KEYWORDS if name != "StudyInstanceUID"}
     _update(connection, "studies", number, row)
     connection.execute("INSERT OR REPLACE INTO study_records VALUES (?, ?)", (number, _encode(record)))
+    row_text = catalogue.line(record, members, key)
+    connection.execute("INSERT OR REPLACE INTO study_lines VALUES (?, ?)", (number, row_text))
     # Between backslashes, so that a modality of two letters is a piece of three.
     lines = {"\\" + "\\".join(fold(modality) for modality in record.ModalitiesInStudy) + "\\": None}
     for member in members:

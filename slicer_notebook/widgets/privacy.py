@@ -11,7 +11,8 @@ __all__ = ["ENVIRONMENT", "Privacy", "checked"]
 
 Privacy = Literal["normal", "strict"]
 """``normal``: what a saved notebook shows without a kernel is what the widget showed. ``strict``: nothing that tells
-who a patient is gets into the file: no names, IDs, accession numbers, dates, free text, UIDs (PS3.15 E.1.1), no pictures.
+who a patient is gets into the file: no names, IDs, accession numbers, dates, free text, UIDs (PS3.15 E.1.1) nor
+pictures.
 """
 
 #: Names the default of a machine: "normal" or "strict".

@@ -7,31 +7,15 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from slicer_notebook.dicom.catalogue import iso_date
 from slicer_notebook.dicom.records import Series
 
-__all__ = ["STATIC_STUDIES", "date", "patient_name", "plan_facts", "series_row", "static_cards", "static_table"]
+__all__ = ["STATIC_STUDIES", "plan_facts", "series_row", "static_cards", "static_table"]
 
 #: Studies in the static fallback: a saved notebook is to be read, not to hold an archive.
 STATIC_STUDIES: Final = 50
 
 _LEFT = "style='text-align:left'"
-
-
-def date(value: str | None) -> str:
-    """A DICOM date (DA, PS3.5 6.2) as 2000-01-31; as it is when it is none."""
-    if value and len(value) == 8 and value.isdigit():
-        return f"{value[:4]}-{value[4:6]}-{value[6:]}"
-    return value or ""
-
-
-def patient_name(value: str | None) -> str:
-    """A DICOM person name (PN, PS3.5 6.2.1) as FAMILY, Given Middle: its first group that says something."""
-    for group in (value or "").split("="):
-        parts = [part.strip() for part in group.split("^")]
-        family, given = parts[0], " ".join(part for part in parts[1:3] if part)
-        if family or given:
-            return ", ".join(part for part in (family, given) if part)
-    return ""
 
 
 def series_row(series: Series) -> dict[str, Any]:
@@ -43,7 +27,7 @@ def series_row(series: Series) -> dict[str, Any]:
         "modality": series.Modality or "",
         "description": series.SeriesDescription or series.ProtocolName or "",
         "body": (series.BodyPartExamined or "").capitalize(),
-        "date": date(series.SeriesDate),
+        "date": iso_date(series.SeriesDate),
         "images": series.NumberOfSeriesRelatedInstances,
     }
 
