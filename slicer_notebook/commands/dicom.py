@@ -9,7 +9,7 @@ import contextlib
 import functools
 import io
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,11 +40,15 @@ def index(host: Host, paths: list[str], database: str | None = None) -> dict[str
         EmptyFolderError, NotDicomError: nothing usable there.
     """
     job = context.current()
-    summary = _open_index(database).add(
-        *paths,
-        progress=lambda done, total, text: job.progress(done / total if total else -1.0, text, [done, total]),
-        cancelled=job.cancelled.is_set,
-    )
+    try:
+        summary = _open_index(database).add(
+            *paths,
+            progress=lambda done, total, text: job.progress(done / total if total else -1.0, text, [done, total]),
+            cancelled=job.cancelled.is_set,
+        )
+    finally:
+        # Also after an error or a cancel: what was read until then is in the index.
+        host.tell("indexed", {"database": database})
     return _plain(summary)
 
 
@@ -66,8 +70,9 @@ def catalogue(host: Host, first: int | None = None, database: str | None = None)
     """All studies as lines of text, or the first of them, for a list that is searched elsewhere.
 
     Returns:
-        ``total``: studies in the index. ``fields``: what a line is made of, separated by tabs. ``pages``: lines by
-        patient's name and ID, newest study first, joined by newlines, UTF-8, compressed by zlib.
+        ``total``: studies in the index. ``patients``: how many patients they are of; None where not all were asked for.
+        ``fields``: what a line is made of, separated by tabs. ``pages``: lines by patient's name and ID, newest study
+        first, joined by newlines, UTF-8, compressed by zlib.
 
     Raises:
         IndexDatabaseError: the index cannot be read.
@@ -75,7 +80,7 @@ def catalogue(host: Host, first: int | None = None, database: str | None = None)
     from slicer_notebook.dicom.catalogue import FIELDS
 
     found = _open_index(database).catalogue(first)
-    return {"total": found.total, "fields": list(FIELDS), "pages": found.pages}
+    return {"total": found.total, "patients": found.patients, "fields": list(FIELDS), "pages": found.pages}
 
 
 @command("dicom.series", thread="worker", journal=False)
@@ -275,12 +280,41 @@ def load(
         SeriesRefusedError: the series would not become a correct volume; ``reason`` says why.
         ArgumentError: a quantity that a volume of the series does not offer.
     """
+    job = context.current()
+
+    def report(planes: int, of: int, text: str) -> None:
+        job.progress(planes / of, text, [planes, of])
+
+    return load_series(host, job, series_uid, show, strict, rectify, quantity, database, lambda _planned: report)
+
+
+#: Told (planes done, planes in all, text).
+Report = Callable[[int, int, str], None]
+
+
+def load_series(
+    host: Host,
+    job: context.JobContext,
+    series_uid: str,
+    show: bool,
+    strict: bool,
+    rectify: bool,
+    quantity: str | None,
+    database: str | None,
+    begun: Callable[[SeriesPlan], Report],
+) -> dict[str, Any]:
+    """What ``dicom.load`` does. ``begun`` is told of the plan, and gives what is told how far it is."""
     with _files_may_be_gone():
         planned = _plan(series_uid, database, strict, rectify)
         _check_loadable(planned, series_uid)
         if quantity is not None:
             check_quantity(planned, quantity)
-        return _load(host, context.current(), planned, show, quantity)
+        return _load(host, job, planned, show, quantity, begun(planned))
+
+
+def volumes_in_reading_order(planned: SeriesPlan) -> list[VolumePlan]:
+    """All volumes of a plan, as `load` reads them."""
+    return [*(v for found in planned.sequences for v in found.volumes), *planned.volumes, *planned.images]
 
 
 def _check_loadable(planned: SeriesPlan, series_uid: str) -> None:
@@ -317,15 +351,16 @@ def check_quantity(planned: SeriesPlan, quantity: str) -> None:
     )
 
 
-def _load(host: Host, job: context.JobContext, planned: SeriesPlan, show: bool, quantity: str | None) -> dict[str, Any]:
+def _load(
+    host: Host, job: context.JobContext, planned: SeriesPlan, show: bool, quantity: str | None, tell: Report
+) -> dict[str, Any]:
     from slicer_notebook.dicom import read, read_sequence
 
-    total = sum(len(v.instances) for v in [*planned.volumes, *planned.images])
-    total += sum(len(v.instances) for s in planned.sequences for v in s.volumes)
+    total = sum(len(volume.instances) for volume in volumes_in_reading_order(planned))
     before = 0
 
     def report(done: int, _of: int, text: str) -> None:
-        job.progress((before + done) / total, text, [before + done, total])
+        tell(before + done, total, text)
 
     cancelled = job.cancelled.is_set
     volumes: list[tuple[VolumePlan, VolumeData]] = []

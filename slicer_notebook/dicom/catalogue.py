@@ -52,6 +52,8 @@ FIELDS: Final = (
 )
 #: Between the parts of ``more_identity`` and of ``more``.
 PART: Final = "\x1f"
+_PSEUDONYM: Final = FIELDS.index("pseudonym")
+_SPLITS: Final = _PSEUDONYM + 1
 #: Lines of a page.
 PAGE: Final = 5000
 
@@ -97,10 +99,12 @@ class Catalogue(msgspec.Struct, kw_only=True):
 
     Attributes:
         total: studies in the index.
+        patients: different patients among them, as `pseudonym` tells them apart; None where not all lines were asked for.
         pages: up to 5,000 lines each, joined by a newline, UTF-8, compressed (zlib).
     """
 
     total: int
+    patients: int | None
     pages: list[bytes]
 
     def lines(self) -> list[dict[str, str]]:
@@ -126,7 +130,8 @@ def catalogue(database: Database, first: int | None = None) -> Catalogue:
         zlib.compress("\n".join(row[0] for row in rows[start : start + PAGE]).encode("utf-8"), 1)
         for start in range(0, len(rows), PAGE)
     ]
-    return Catalogue(total=int(total), pages=pages)
+    patients = len({row[0].split("\t", _SPLITS)[_PSEUDONYM] for row in rows}) if len(rows) == total else None
+    return Catalogue(total=int(total), patients=patients, pages=pages)
 
 
 def line(study: Study, series: Sequence[Series], key: bytes) -> str:
