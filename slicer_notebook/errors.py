@@ -284,3 +284,14 @@ class QtImportError(QtRequiredError, ModuleNotFoundError):
 def by_name(name: str) -> type[SlicerNotebookError]:
     """The class of the tree called ``name``; `CommandError` for a name that is not in it."""
     return SlicerNotebookError._tree.get(name, CommandError)
+
+
+def error_in_words(error: BaseException) -> dict[str, str]:
+    """An error as plain text: ``message``, ``hint`` (what to do), ``kind`` (the class's name)."""
+    if isinstance(error, SlicerNotebookError):
+        message = error.message or type(error).__name__
+        if error.got is not None:
+            expected = f"Expected {error.expected}, got " if error.expected is not None else ""
+            message += f" ({expected}{error.got})"
+        return {"message": message, "hint": error.hint or "", "kind": type(error).__name__}
+    return {"message": str(error) or type(error).__name__, "hint": "", "kind": type(error).__name__}

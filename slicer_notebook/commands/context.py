@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from slicer_notebook import errors
 
 T = TypeVar("T")
+
+#: Seconds between two looks for a cancel while the main thread is at something else.
+_LOOK_EVERY: Final = 0.1
 
 
 class JobContext:
@@ -19,16 +23,23 @@ class JobContext:
     Args:
         report: called with (fraction 0..1 or below 0, text, data).
         on_main: runs a callable on Slicer's main thread and returns its result.
+        submit: has a callable run there; the future of its result. In place of ``on_main``.
     """
 
     def __init__(
         self,
         report: Callable[[float, str, Any], None] | None = None,
         on_main: Callable[[Callable[[], Any]], Any] | None = None,
+        submit: Callable[[Callable[[], Any]], Future[Any]] | None = None,
     ) -> None:
         self.cancelled = threading.Event()
         self._report = report
         self._on_main = on_main
+        self._submit = submit
+
+    def another(self, report: Callable[[float, str, Any], None]) -> JobContext:
+        """A context for work of its own that goes on when this run has ended."""
+        return JobContext(report, self._on_main, self._submit)
 
     def progress(self, fraction: float, text: str = "", data: Any = None) -> None:
         """Tell how far the run is; raises when it was cancelled.
@@ -49,11 +60,26 @@ class JobContext:
             raise errors.JobCancelledError("The job was cancelled.")
 
     def on_main(self, function: Callable[[], T]) -> T:
-        """Run ``function`` on Slicer's main thread (MRML, VTK and Qt are touched there only)."""
+        """Run ``function`` on Slicer's main thread (MRML, VTK and Qt are touched there only).
+
+        Raises:
+            JobCancelledError: the run was cancelled while the main thread was at something else.
+        """
+        if self._submit is not None:
+            waited: T = self._when_free(self._submit(function))
+            return waited
         if self._on_main is None:
             return function()
         result: T = self._on_main(function)
         return result
+
+    def _when_free(self, future: Future[Any]) -> Any:
+        while not future.done():
+            wait([future], timeout=_LOOK_EVERY)
+            # What has begun there is left to end: nobody knows what half of it would leave behind.
+            if self.cancelled.is_set() and future.cancel():
+                self.check()
+        return future.result()
 
 
 _current: contextvars.ContextVar[JobContext | None] = contextvars.ContextVar("slicer_notebook_job", default=None)

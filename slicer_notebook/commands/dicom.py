@@ -52,7 +52,7 @@ def index(host: Host, paths: list[str], database: str | None = None) -> dict[str
     return _plain(summary)
 
 
-@command("dicom.studies", thread="worker", journal=False)
+@command("dicom.studies", thread="worker", journal=False, urgent=True)
 def studies(host: Host, filters: dict[str, Any] | None = None, database: str | None = None) -> list[dict[str, Any]]:
     """Studies of the index as `Study` records, by patient's name, patient ID and date.
 
@@ -65,7 +65,7 @@ def studies(host: Host, filters: dict[str, Any] | None = None, database: str | N
     return [_plain(s) for s in _open_index(database).studies(**(filters or {}))]
 
 
-@command("dicom.catalogue", thread="worker", journal=False)
+@command("dicom.catalogue", thread="worker", journal=False, urgent=True)
 def catalogue(host: Host, first: int | None = None, database: str | None = None) -> dict[str, Any]:
     """All studies as lines of text, or the first of them, for a list that is searched elsewhere.
 
@@ -83,7 +83,7 @@ def catalogue(host: Host, first: int | None = None, database: str | None = None)
     return {"total": found.total, "patients": found.patients, "fields": list(FIELDS), "pages": found.pages}
 
 
-@command("dicom.series", thread="worker", journal=False)
+@command("dicom.series", thread="worker", journal=False, urgent=True)
 def series(
     host: Host, study_uid: str | None = None, filters: dict[str, Any] | None = None, database: str | None = None
 ) -> list[dict[str, Any]]:
@@ -101,7 +101,7 @@ def _plan(series_uid: str, database: str | None, strict: bool = False, rectify: 
     return plan(_open_index(database).instances(series_uid), strict=strict, rectify=rectify)
 
 
-@command("dicom.plan", thread="worker", journal=False)
+@command("dicom.plan", thread="worker", journal=False, urgent=True)
 def plan(
     host: Host, series_uid: str, strict: bool = False, rectify: bool = False, database: str | None = None
 ) -> dict[str, Any]:
@@ -189,7 +189,7 @@ def _sequence_facts(sequence: SequencePlan) -> dict[str, Any]:
     }
 
 
-@command("dicom.thumbnail", thread="worker", journal=False)
+@command("dicom.thumbnail", thread="worker", journal=False, urgent=True)
 def thumbnail(host: Host, series_uid: str, size: int = 128, database: str | None = None) -> bytes:
     """PNG of the series' middle slice, windowed, within ``size`` pixels."""
     from slicer_notebook import dicom
@@ -214,7 +214,7 @@ def header_bytes(index: Index, uid: str) -> bytes:
     return buffer.getvalue()
 
 
-@command("dicom.header", thread="worker", journal=False)
+@command("dicom.header", thread="worker", journal=False, urgent=True)
 def header(host: Host, uid: str, database: str | None = None) -> bytes:
     """The header of an instance, or of the first one of a series, as a DICOM file without pixel data (PS3.10).
 
@@ -225,7 +225,7 @@ def header(host: Host, uid: str, database: str | None = None) -> bytes:
     return header_bytes(_open_index(database), uid)
 
 
-@command("dicom.attributes", thread="worker", journal=False)
+@command("dicom.attributes", thread="worker", journal=False, urgent=True)
 def attributes(
     host: Host, uids: list[str], keywords: list[str], database: str | None = None
 ) -> dict[str, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol
 
@@ -89,6 +89,12 @@ class Host(Protocol):
     """The ``slicer`` module: ``mrmlScene``, ``app``, ``util``, ``modules``."""
     layout: str
     """Name of the layout: the middle of ``SlicerLayout...View``."""
+    told: Callable[[str, Any], None] | None
+    """What `tell` calls."""
+
+    def tell(self, kind: str, data: Any) -> None:
+        """Tell all notebooks of an event, such as "loads". From any thread."""
+        ...
 
     def info(self) -> dict[str, Any]:
         """Versions and the renderer."""

@@ -37,6 +37,8 @@ class Command:
         signature: the parameters without the host.
         types: resolved annotations of the parameters, and ``"return"``.
         journal: whether a session's log keeps it (a read changes nothing and is not kept).
+        urgent: comes through also while Slicer's main thread is at something else (over the control channel, where the
+            kernel reads one). Only a worker's command can be.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Command:
     signature: inspect.Signature
     types: dict[str, Any]
     journal: bool
+    urgent: bool = False
 
     @property
     def doc(self) -> str:
@@ -117,12 +120,16 @@ def _short(value: Any) -> str:
 _commands: dict[str, Command] = {}
 
 
-def command(name: str, *, thread: Literal["main", "worker"] = "main", journal: bool = True) -> Callable[[F], F]:
+def command(
+    name: str, *, thread: Literal["main", "worker"] = "main", journal: bool = True, urgent: bool = False
+) -> Callable[[F], F]:
     """Define a command. ``name`` is ``group.verb``."""
 
     def define(function: F) -> F:
         if name in _commands:
             raise ValueError(f"command {name} is defined twice")
+        if urgent and thread != "worker":
+            raise ValueError(f"command {name} is urgent, and would have to wait for the main thread")
         signature = inspect.signature(function, eval_str=True)
         parameters = list(signature.parameters.values())[1:]
         types = typing.get_type_hints(function)
@@ -133,6 +140,7 @@ def command(name: str, *, thread: Literal["main", "worker"] = "main", journal: b
             signature=signature.replace(parameters=parameters),
             types={p.name: types.get(p.name, Any) for p in parameters} | {"return": types.get("return", Any)},
             journal=journal,
+            urgent=urgent,
         )
         return function
 

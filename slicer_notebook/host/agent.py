@@ -282,6 +282,7 @@ class Agent:
         self.connections: dict[str, Connection] = {}
         self._later = later
         self._looking = False
+        host.told = self._event
         self.watcher = SceneWatcher(host, self._event, later)
         Agent.current = self
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +19,13 @@ class MrmlHost:
     """Mixin over a ``slicer`` module that has a ``mrmlScene``."""
 
     slicer: Any
+    #: What `tell` calls: the agent.
+    told: Callable[[str, Any], None] | None = None
+
+    def tell(self, kind: str, data: Any) -> None:
+        """Tell all notebooks of an event. From any thread."""
+        if self.told is not None:
+            self.told(kind, data)
 
     # -- nodes ---------------------------------------------------------------------------------------------------
 

@@ -33,6 +33,17 @@ class MainThread:
             return function()
         return self.submit(function).result()
 
+    def hand_over(self, function: Callable[[], Any]) -> Future[Any]:
+        """As `submit`; on the main thread itself the function runs at once."""
+        if threading.get_ident() != self.ident:
+            return self.submit(function)
+        future: Future[Any] = Future()
+        try:
+            future.set_result(function())
+        except BaseException as exc:  # noqa: BLE001 - it is raised by the future
+            future.set_exception(exc)
+        return future
+
     def submit(self, function: Callable[[], Any]) -> Future[Any]:
         """Run ``function`` on the main thread, some time soon."""
         future: Future[Any] = Future()

@@ -62,8 +62,6 @@ class Dicom:
             database=self.database,
             convert=lambda raw: msgspec.convert(raw, IndexSummary),
         )
-        # Also after an error or a cancel: what was read until then is in the index.
-        job.add_done_callback(lambda _job: self._session._tell("indexed", {"database": self.database}))
         return job
 
     def studies(self, **filters: Any) -> Studies:

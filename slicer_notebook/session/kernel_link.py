@@ -19,6 +19,7 @@ import zmq
 from jupyter_client.blocking.client import BlockingKernelClient
 
 from slicer_notebook import __version__, errors
+from slicer_notebook.commands import registry
 from slicer_notebook.protocol import messages, shm, transfers, values
 from slicer_notebook.session.link import Link
 from slicer_notebook.session.output import Output
@@ -263,15 +264,23 @@ class KernelLink(Link):
         # Known before it is sent: the first output may come before send returns.
         job.message_id = message["header"]["msg_id"]
         self._by_message[job.message_id] = job
-        self._transmit(buffers, message)
+        if self.hello.control and registry.get(request.command).urgent:
+            self._by_control(buffers, message)
+        else:
+            self._transmit(buffers, message)
 
     def _send_cancel(self, message: messages.Cancel) -> None:
         if not self.hello.control:
             self._send(message)
-            return
+        elif not self._closing.is_set():
+            self._by_control(values.encode(message), self._comm_message())
+
+    def _by_control(self, buffers: list[Any], message: Any) -> None:
+        """Over the channel that the kernel reads while its main thread is at something else."""
         with self._control_lock:
-            if not self._closing.is_set():
-                self._session.send(self._control, self._comm_message(), buffers=values.encode(message))
+            if self._closing.is_set():
+                raise self._fresh_error() if self._error else errors.SessionClosedError("The session is closed.")
+            self._session.send(self._control, message, buffers=buffers)
 
     # -- in ------------------------------------------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ R = TypeVar("R")
 
 
 #: Kinds of events of `Session.on`.
-EVENT_KINDS = ("scene", "views", "indexed", "closed", "restarted")
+EVENT_KINDS = ("scene", "views", "indexed", "loads", "closed", "restarted")
 
 
 class Subscription:
@@ -384,7 +384,8 @@ class Session(OwnAttributesOnly):
 
         Args:
             kind: ``"scene"`` (a dict with lists of node handles: added, removed, modified), ``"views"`` (a dict with
-                names of views whose picture changed), ``"indexed"`` (this session's `Dicom.index` has ended),
+                names of views whose picture changed), ``"indexed"`` (a notebook of this Slicer has indexed something),
+                ``"loads"`` (a dict: entries of the load queue that changed, ids of those that are gone),
                 ``"closed"`` (the reason, an error), ``"restarted"``.
         """
         if kind not in EVENT_KINDS:

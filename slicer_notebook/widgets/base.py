@@ -12,7 +12,7 @@ from typing import Any
 import anywidget
 import traitlets as t
 
-from slicer_notebook.errors import ArgumentError, SessionClosedError, SessionError, SlicerNotebookError
+from slicer_notebook.errors import ArgumentError, SessionClosedError, SessionError, error_in_words
 from slicer_notebook.session import Job, Session
 from slicer_notebook.session.output import Output, in_notebook, show
 from slicer_notebook.widgets.threads import Home
@@ -29,17 +29,6 @@ _STATIC = """\
 .jp-OutputArea-child:has([data-sn-static="{id}"]) + .jp-OutputArea-child:has(> .jupyter-widgets) {{ display: none }}
 </style>
 <div data-sn-static="{id}">{page}</div>"""
-
-
-def error_in_words(error: BaseException) -> dict[str, str]:
-    """An error for the browser: ``message``, ``hint`` (what to do), ``kind`` (the class's name)."""
-    if isinstance(error, SlicerNotebookError):
-        message = error.message or type(error).__name__
-        if error.got is not None:
-            expected = f"Expected {error.expected}, got " if error.expected is not None else ""
-            message += f" ({expected}{error.got})"
-        return {"message": message, "hint": error.hint or "", "kind": type(error).__name__}
-    return {"message": str(error) or type(error).__name__, "hint": "", "kind": type(error).__name__}
 
 
 def static_note(text: str) -> str:

@@ -1,0 +1,364 @@
+"""The load queue: series that are loaded one after the other, seen by all notebooks of this Slicer.
+
+An entry is a dictionary: ``id``; ``series`` and ``study`` (UIDs); ``title`` ("3: Chest"); ``modality``; ``state``:
+"waiting", "loading", "done", "failed" or "cancelled"; ``files`` and ``bytes``: [done, total]; ``progress``: 0 to 1,
+below 0 while unknown; ``text``: what it is at; ``seconds``, ``seconds_left`` (None while unknown); ``show``; ``by``:
+who asked; ``volumes``, ``sequences``, ``images``: references of the nodes made; ``warnings``; ``error``: message, hint
+and kind, empty without one. The event "loads" tells of ``entries`` that changed, whole, and of the ids of those that
+are ``gone``.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from slicer_notebook.commands import context
+from slicer_notebook.commands.dicom import _open_index, load_series, volumes_in_reading_order
+from slicer_notebook.commands.host import Host
+from slicer_notebook.commands.registry import command
+from slicer_notebook.errors import JobCancelledError, SlicerNotebookError, error_in_words
+from slicer_notebook.protocol.values import NodeRef
+
+if TYPE_CHECKING:
+    from slicer_notebook.dicom import SeriesPlan
+
+__all__ = ["LoadQueue"]
+
+#: Entries that have ended and are kept.
+KEPT: Final = 50
+#: Seconds between two events of one entry's progress.
+EVERY: Final = 0.1
+#: Seconds, and the part done, before which nobody knows how long the rest takes.
+_SURE_AFTER, _SURE_FROM = 0.4, 0.03
+#: How much a new guess of the seconds left counts against the former ones.
+_SMOOTH: Final = 0.3
+
+
+@dataclass
+class Entry:
+    """A series in the queue."""
+
+    id: int
+    series: str
+    show: bool
+    strict: bool
+    rectify: bool
+    quantity: str | None
+    database: str | None
+    by: str
+    study: str = ""
+    title: str = ""
+    modality: str = ""
+    state: str = "waiting"
+    files: list[int] = field(default_factory=lambda: [0, 0])
+    bytes: list[int] = field(default_factory=lambda: [0, 0])
+    progress: float = -1.0
+    text: str = ""
+    seconds: float = 0.0
+    seconds_left: float | None = None
+    nodes: dict[str, list[NodeRef]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    error: dict[str, str] = field(default_factory=dict)
+    context: context.JobContext | None = None
+    began: float = 0.0
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it has not ended."""
+        return self.state in ("waiting", "loading")
+
+    def plain(self) -> dict[str, Any]:
+        """What notebooks are told."""
+        told = ("id", "series", "study", "title", "modality", "state", "progress", "text", "seconds_left", "show", "by")
+        seconds = time.monotonic() - self.began if self.state == "loading" else self.seconds
+        return {
+            **{name: getattr(self, name) for name in told},
+            "files": list(self.files),
+            "bytes": list(self.bytes),
+            "seconds": round(seconds, 3),
+            "volumes": list(self.nodes.get("volumes", [])),
+            "sequences": list(self.nodes.get("sequences", [])),
+            "images": list(self.nodes.get("images", [])),
+            "warnings": list(self.warnings),
+            "error": dict(self.error),
+        }
+
+
+class _Amounts:
+    """How many files and bytes a number of planes is: a plane is a part of its file."""
+
+    def __init__(self, planned: SeriesPlan) -> None:
+        planes = [plane for volume in volumes_in_reading_order(planned) for plane in volume.instances]
+        parts = Counter(plane.path for plane in planes)
+        self._bytes = list(itertools.accumulate(plane.size / parts[plane.path] for plane in planes))
+        left = Counter(parts)
+        #: After how many planes a further file is whole.
+        self._whole: list[int] = []
+        for number, plane in enumerate(planes, 1):
+            left[plane.path] -= 1
+            if left[plane.path] == 0:
+                self._whole.append(number)
+        self.files = len(parts)
+        self.bytes = round(self._bytes[-1]) if planes else 0
+
+    def after(self, planes: int) -> tuple[int, int]:
+        """(files, bytes)."""
+        done = min(planes, len(self._bytes))
+        return bisect.bisect_right(self._whole, planes), round(self._bytes[done - 1]) if done > 0 else 0
+
+
+class LoadQueue:
+    """The queue of a Slicer, and the thread that works it off.
+
+    Args:
+        host: the Slicer.
+        job: the context of the command that asked first; it gives the way to the main thread.
+    """
+
+    def __init__(self, host: Host, job: context.JobContext) -> None:
+        self._host = host
+        self._job = job
+        self._entries: dict[int, Entry] = {}
+        self._next = 1
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def add(self, series: list[str], by: str, **how: Any) -> list[Entry]:
+        """Put series at the end. One that waits or is being loaded already is not put there twice."""
+        found = []
+        with self._changed:
+            for uid in series:
+                entry = self._under_way(uid, how["database"])
+                if entry is None:
+                    entry = Entry(self._next, uid, by=by, title=uid, **how)
+                    self._next += 1
+                    self._describe(entry)
+                    self._entries[entry.id] = entry
+                found.append(entry)
+            self._changed.notify_all()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="slicer-notebook-loads", daemon=True)
+                self._thread.start()
+        self._tell(*found)
+        return found
+
+    def _under_way(self, uid: str, database: str | None) -> Entry | None:
+        same = (e for e in self._entries.values() if e.goes_on and (e.series, e.database) == (uid, database))
+        return next(same, None)
+
+    def _describe(self, entry: Entry) -> None:
+        try:
+            found = _open_index(entry.database).series(SeriesInstanceUID=entry.series)
+        except SlicerNotebookError:
+            return  # loading it will say the same
+        if found:
+            record = found[0]
+            words = record.SeriesDescription or record.ProtocolName or record.BodyPartExamined or record.Modality
+            parts = [str(record.SeriesNumber) if record.SeriesNumber is not None else "", words or ""]
+            entry.title = ": ".join(part for part in parts if part) or entry.series
+            entry.study, entry.modality = record.StudyInstanceUID, record.Modality or ""
+
+    def entries(self) -> list[Entry]:
+        """All of them, oldest first."""
+        with self._changed:
+            return list(self._entries.values())
+
+    def cancel(self, ids: list[int] | None) -> list[Entry]:
+        """Stop these, or all that go on; those that were stopped or are about to."""
+        stopped = []
+        with self._changed:
+            for entry in self._entries.values():
+                if entry.goes_on and (ids is None or entry.id in ids):
+                    stopped.append(entry)
+                    if entry.context is not None:
+                        entry.context.cancelled.set()
+                        entry.text = "Stopping"
+                    else:
+                        entry.state = "cancelled"
+        self._tell(*stopped)
+        return stopped
+
+    def clear(self, ids: list[int] | None = None) -> list[int]:
+        """Forget those that have ended; their ids."""
+        with self._changed:
+            gone = [e.id for e in self._entries.values() if not e.goes_on and (ids is None or e.id in ids)]
+            for number in gone:
+                del self._entries[number]
+        self._tell(gone=gone)
+        return gone
+
+    # -- the thread --------------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while (entry := self._first_waiting()) is None:
+                    self._changed.wait()
+                entry.state, entry.began = "loading", time.monotonic()
+                entry.context = self._job.another(lambda _done, _text, _data: None)
+            self._tell(entry)
+            self._load(entry, entry.context)
+            self._tell(entry, gone=self._forget_oldest())
+
+    def _first_waiting(self) -> Entry | None:
+        return next((entry for entry in self._entries.values() if entry.state == "waiting"), None)
+
+    def _load(self, entry: Entry, job: context.JobContext) -> None:
+        reporter = _Reporter(self, entry, job)
+        error: BaseException | None = None
+        found: dict[str, Any] = {}
+        try:
+            with context.running(job):
+                found = load_series(
+                    self._host, job, entry.series, entry.show, entry.strict, entry.rectify, entry.quantity,
+                    entry.database, reporter.begun,
+                )  # fmt: skip
+        except BaseException as exc:  # noqa: BLE001 - it belongs to the entry; the others go on
+            error = exc
+        with self._changed:
+            entry.context, entry.text, entry.seconds_left = None, "", None
+            entry.seconds = time.monotonic() - entry.began
+            if error is None:
+                entry.state, entry.progress = "done", 1.0
+                entry.files[0], entry.bytes[0] = entry.files[1], entry.bytes[1]
+                entry.warnings = found.pop("warnings")
+                entry.nodes = found
+            elif isinstance(error, JobCancelledError):
+                entry.state = "cancelled"
+            else:
+                entry.state, entry.error = "failed", error_in_words(error)
+
+    def _forget_oldest(self) -> list[int]:
+        with self._changed:
+            ended = [entry.id for entry in self._entries.values() if not entry.goes_on]
+            gone = ended[: max(0, len(ended) - KEPT)]
+            for number in gone:
+                del self._entries[number]
+        return gone
+
+    def _tell(self, *entries: Entry, gone: list[int] | None = None) -> None:
+        if entries or gone:
+            with self._changed:
+                plain = [entry.plain() for entry in _unique(entries)]
+            self._host.tell("loads", {"entries": plain, "gone": gone or []})
+
+    def progressed(self, entry: Entry) -> None:
+        """An entry's progress has changed."""
+        self._tell(entry)
+
+
+def _unique(entries: tuple[Entry, ...]) -> list[Entry]:
+    return list({entry.id: entry for entry in entries}.values())
+
+
+class _Reporter:
+    """Turns planes that were read into an entry's progress."""
+
+    def __init__(self, queue: LoadQueue, entry: Entry, job: context.JobContext) -> None:
+        self._queue = queue
+        self._entry = entry
+        self._job = job
+        self._amounts: _Amounts | None = None
+        self._last = 0.0
+
+    def begun(self, planned: SeriesPlan) -> Any:
+        """The plan is made; what is told of each plane."""
+        self._amounts = _Amounts(planned)
+        self._entry.files = [0, self._amounts.files]
+        self._entry.bytes = [0, self._amounts.bytes]
+        self._entry.progress = 0.0
+        self._queue.progressed(self._entry)
+        return self.report
+
+    def report(self, planes: int, of: int, text: str) -> None:
+        """So many planes are read. Raises `JobCancelledError`."""
+        self._job.check()
+        entry, now = self._entry, time.monotonic()
+        assert self._amounts is not None
+        files, done = self._amounts.after(planes)
+        entry.files = [files, self._amounts.files]
+        entry.bytes = [done, self._amounts.bytes]
+        entry.progress, entry.text = planes / of, text
+        passed = now - entry.began
+        if passed > _SURE_AFTER and _SURE_FROM < entry.progress < 1:
+            left = passed * (1 - entry.progress) / entry.progress
+            former = entry.seconds_left
+            entry.seconds_left = round(left if former is None else former + _SMOOTH * (left - former), 2)
+        if now - self._last >= EVERY:
+            self._last = now
+            self._queue.progressed(entry)
+
+
+_queues: dict[int, LoadQueue] = {}
+_lock = threading.Lock()
+
+
+def _queue(host: Host) -> LoadQueue:
+    with _lock:
+        found = _queues.get(id(host))
+        if found is None:
+            found = _queues[id(host)] = LoadQueue(host, context.current())
+        return found
+
+
+@command("loads.add", thread="worker", urgent=True)
+def add(
+    host: Host,
+    series: list[str],
+    show: bool = True,
+    strict: bool = False,
+    rectify: bool = False,
+    quantity: str | None = None,
+    database: str | None = None,
+    by: str = "",
+) -> list[dict[str, Any]]:
+    """Put series into the load queue, as ``dicom.load`` loads each; their entries.
+
+    Whatever goes wrong with one is in its entry, and the others go on. A series that waits or is being loaded already
+    is not loaded twice: its entry is given.
+    """
+    how = {"show": show, "strict": strict, "rectify": rectify, "quantity": quantity, "database": database}
+    queue = _queue(host)
+    entries = queue.add(series, by, **how)
+    return [entry.plain() for entry in _unique(tuple(entries))]
+
+
+@command("loads.list", thread="worker", urgent=True, journal=False)
+def entries(host: Host) -> list[dict[str, Any]]:
+    """What waits, is being loaded or has ended (the last 50), oldest first."""
+    return [entry.plain() for entry in _queue(host).entries()]
+
+
+@command("loads.cancel", thread="worker", urgent=True)
+def cancel(host: Host, ids: list[int] | None = None) -> list[dict[str, Any]]:
+    """Stop these entries, or all without ids; nothing half-loaded is left. Those that were stopped or are about to."""
+    return [entry.plain() for entry in _queue(host).cancel(ids)]
+
+
+@command("loads.clear", thread="worker", urgent=True, journal=False)
+def clear(host: Host, ids: list[int] | None = None) -> list[int]:
+    """Forget entries that have ended, all of them without ids; what they loaded stays. Their ids."""
+    return _queue(host).clear(ids)
+
+
+@command("loads.loaded", journal=False)
+def loaded(host: Host) -> dict[str, list[NodeRef]]:
+    """Volumes and sequences in the scene that came from DICOM, by Series Instance UID."""
+    found: dict[str, list[NodeRef]] = {}
+    sequences = host.nodes("vtkMRMLSequenceNode")
+    for node in [*sequences, *host.nodes("vtkMRMLVolumeNode")]:
+        uid = node.GetAttribute("DICOM.SeriesInstanceUID")
+        if not uid:
+            continue
+        known = found.setdefault(uid, [])
+        # A sequence's proxy volume stands for it.
+        if known and not node.IsA("vtkMRMLSequenceNode") and known[0].classes[0] == "vtkMRMLSequenceNode":
+            continue
+        known.append(host.ref(node))
+    return found
