@@ -21,7 +21,8 @@ from slicer_notebook.errors import ArgumentError, FileFormatError, PathNotFoundE
 from slicer_notebook.protocol.values import NodeRef
 
 if TYPE_CHECKING:
-    from slicer_notebook.dicom import Index, SequencePlan, SeriesPlan, VolumeData, VolumePlan
+    from slicer_notebook.dicom import Index, SeriesPlan, VolumeData, VolumePlan
+    from slicer_notebook.dicom.details import SeriesDetails
 
 
 @functools.lru_cache(maxsize=8)
@@ -119,7 +120,9 @@ def plan(
     Raises:
         UidNotFoundError: no such series in the index.
     """
-    return _plan_facts(_plan(series_uid, database, strict, rectify))
+    from slicer_notebook.dicom.details import plan_facts
+
+    return plan_facts(_plan(series_uid, database, strict, rectify))
 
 
 @command("dicom.plan_files", thread="worker", journal=False)
@@ -132,6 +135,7 @@ def plan_files(host: Host, paths: list[str], strict: bool = False, rectify: bool
     """
     from slicer_notebook.dicom import Index
     from slicer_notebook.dicom import plan as plan_series
+    from slicer_notebook.dicom.details import plan_facts
 
     job = context.current()
     with tempfile.TemporaryDirectory(prefix="slicer-notebook-plan-") as folder:
@@ -141,52 +145,7 @@ def plan_files(host: Host, paths: list[str], strict: bool = False, rectify: bool
             instances = [each for found in index.series() for each in index.instances(found)]
         finally:
             index.close()
-        return _plan_facts(plan_series(instances, strict=strict, rectify=rectify))
-
-
-def _plan_facts(found: SeriesPlan) -> dict[str, Any]:
-    return {
-        "StudyInstanceUID": found.StudyInstanceUID,
-        "SeriesInstanceUID": found.SeriesInstanceUID,
-        "SeriesNumber": found.SeriesNumber,
-        "SeriesDescription": found.SeriesDescription,
-        "Modality": found.Modality,
-        "volumes": [_volume_facts(each) for each in found.volumes],
-        "sequences": [_sequence_facts(each) for each in found.sequences],
-        "images": [_volume_facts(each) for each in found.images],
-        "refused": [{"reason": str(r.reason), "message": r.message, "files": len(r.files)} for r in found.refused],
-        "warnings": list(found.warnings),
-    }
-
-
-def _volume_facts(volume: VolumePlan) -> dict[str, Any]:
-    return {
-        "name": volume.name,
-        "files": len(set(volume.files)),
-        "shape": list(volume.shape),
-        "spacing": list(volume.spacing),
-        "orientation": volume.orientation,
-        "affine": volume.affine,
-        "samples": volume.samples,
-        "image": volume.image,
-        "calibrated": volume.calibrated,
-        "tilt": volume.tilt,
-        "resampled": volume.resampling.why if volume.resampling else None,
-        "quantities": [{"name": q.name, "units": q.units, "explanation": q.explanation} for q in volume.quantities],
-        "not_offered": list(volume.not_offered),
-        "warnings": list(volume.warnings),
-    }
-
-
-def _sequence_facts(sequence: SequencePlan) -> dict[str, Any]:
-    """The facts of its first volume, which are those of all, and the axis."""
-    return {
-        **_volume_facts(sequence.volumes[0]),
-        "name": sequence.name,
-        "files": len({path for volume in sequence.volumes for path in volume.files}),
-        "axis": _plain(sequence.axis),
-        "warnings": list(sequence.warnings),
-    }
+        return plan_facts(plan_series(instances, strict=strict, rectify=rectify))
 
 
 @command("dicom.thumbnail", thread="worker", journal=False, urgent=True)
@@ -195,6 +154,39 @@ def thumbnail(host: Host, series_uid: str, size: int = 128, database: str | None
     from slicer_notebook import dicom
 
     return dicom.thumbnail(_plan(series_uid, database), size)
+
+
+@functools.lru_cache(maxsize=8)
+def _details(path: str | None) -> SeriesDetails:
+    from slicer_notebook.dicom.details import SeriesDetails
+
+    return SeriesDetails(_open_index(path))
+
+
+@command("dicom.detail", thread="worker", journal=False)
+def detail(host: Host, series_uid: str, size: int = 128, database: str | None = None) -> dict[str, Any]:
+    """What is shown of a series before it is loaded: what will become of it, and its picture; kept on disk.
+
+    Args:
+        size: pixels of the picture, at most.
+
+    Returns:
+        ``plan`` as of ``dicom.plan``, or ``plan_error``; ``png``, or ``png_error``. Errors in words: ``message``,
+        ``hint``, ``kind``.
+
+    Raises:
+        UidNotFoundError: no such series in the index.
+        ArgumentError: ``size`` is not between 16 and 2048.
+    """
+    return _details(database).detail(series_uid, size)
+
+
+@command("dicom.details_known", thread="worker", journal=False)
+def details_known(
+    host: Host, series: list[str], size: int = 128, database: str | None = None
+) -> dict[str, dict[str, Any]]:
+    """Those of ``dicom.detail`` that were made before, by Series Instance UID, at once; nothing is made now."""
+    return _details(database).known(series, size)
 
 
 def header_bytes(index: Index, uid: str) -> bytes:

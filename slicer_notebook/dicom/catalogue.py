@@ -99,7 +99,7 @@ class Catalogue(msgspec.Struct, kw_only=True):
 
     Attributes:
         total: studies in the index.
-        patients: different patients among them, as `pseudonym` tells them apart; None where not all lines were asked for.
+        patients: how many these are of, as `pseudonym` tells them apart; None where not all lines were asked for.
         pages: up to 5,000 lines each, joined by a newline, UTF-8, compressed (zlib).
     """
 

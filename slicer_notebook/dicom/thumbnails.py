@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,7 +18,10 @@ from slicer_notebook.dicom.reasons import Reason
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.errors import ArgumentError, FileFormatError, SeriesRefusedError
 
-__all__ = ["thumbnail"]
+__all__ = ["RENDERER", "Drawn", "check_size", "drawn", "thumbnail"]
+
+#: Raised with every change of what thumbnails look like, or of what plans say in words: kept ones are drawn anew.
+RENDERER: Final = 1
 
 MIN_SIZE: Final = 16
 MAX_SIZE: Final = 2048
@@ -38,6 +41,18 @@ _PICTURES: Final = frozenset(
 Pixels = npt.NDArray[Any]
 
 
+class Drawn(NamedTuple):
+    """A thumbnail.
+
+    Attributes:
+        png: its bytes.
+        lasting: False where a file could not be read or decoded, which may be otherwise the next time.
+    """
+
+    png: bytes
+    lasting: bool
+
+
 def thumbnail(plan: SeriesPlan, size: int = 128) -> bytes:
     """PNG of the middle slice of a series' largest volume, fitted in ``size`` x ``size`` pixels, its aspect right.
 
@@ -47,18 +62,29 @@ def thumbnail(plan: SeriesPlan, size: int = 128) -> bytes:
     Raises:
         ArgumentError: ``size`` is not between 16 and 2048.
     """
+    return drawn(plan, size).png
+
+
+def check_size(size: int) -> None:
+    """Raises `ArgumentError` when ``size`` is none that a thumbnail can have."""
     if not MIN_SIZE <= size <= MAX_SIZE:
         raise ArgumentError("The size of a thumbnail.", expected=f"{MIN_SIZE} to {MAX_SIZE} pixels", got=str(size))
+
+
+def drawn(plan: SeriesPlan, size: int = 128) -> Drawn:
+    """As `thumbnail`, and whether it would be the same the next time."""
+    check_size(size)
+    lasting = True
     try:
         picture = _picture(plan)
-    except (SeriesRefusedError, FileFormatError):
-        picture = None
+    except (SeriesRefusedError, FileFormatError, OSError):
+        picture, lasting = None, False
     if picture is None:
-        return _png(_card(plan, size))
+        return Drawn(_png(_card(plan, size)), lasting)
     pixels, (height, width) = picture
     scale = size / max(height, width)
     target = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return _png(Image.fromarray(pixels).resize(target, Image.Resampling.BILINEAR, reducing_gap=3.0))
+    return Drawn(_png(Image.fromarray(pixels).resize(target, Image.Resampling.BILINEAR, reducing_gap=3.0)), lasting)
 
 
 def _picture(plan: SeriesPlan) -> tuple[Pixels, tuple[float, float]] | None:
@@ -128,7 +154,7 @@ def _decoded(path: str) -> tuple[Pixels, tuple[float, float]] | None:
         instance = read_header(path)
         frame = msgspec.structs.replace(instance, frame=(instance.NumberOfFrames or 1) // 2)
         pixels = read_stored(frame)
-    except (NotTakenError, SeriesRefusedError, FileFormatError, KeyError):
+    except (NotTakenError, KeyError):
         return None
     if pixels.ndim == 3:
         return _bytes(pixels), _extent(instance, pixels)
