@@ -151,9 +151,7 @@ def plan_files(host: Host, paths: list[str], strict: bool = False, rectify: bool
 @command("dicom.thumbnail", thread="worker", journal=False, urgent=True)
 def thumbnail(host: Host, series_uid: str, size: int = 128, database: str | None = None) -> bytes:
     """PNG of the series' middle slice, windowed, within ``size`` pixels."""
-    from slicer_notebook import dicom
-
-    return dicom.thumbnail(_plan(series_uid, database), size)
+    return _details(database).thumbnail(series_uid, size)
 
 
 @functools.lru_cache(maxsize=8)

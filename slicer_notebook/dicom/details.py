@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,12 +64,40 @@ class SeriesDetails:
             return {"plan_error": words, "png_error": words}
         facts = plan_facts(planned)
         try:
-            picture = drawn(planned, size)
+            png = self._drawn(series_uid, instances, planned, facts, size, stamps)
         except (SlicerNotebookError, OSError) as exc:
             return {"plan": facts, "png_error": error_in_words(exc)}
-        if picture.lasting and _as_indexed(instances):
-            self._cache.keep(series_uid, stamps.get(series_uid, ""), size, Kept(_encode(facts), picture.png))
-        return {"plan": facts, "png": picture.png}
+        return {"plan": facts, "png": png}
+
+    def thumbnail(self, series_uid: str, size: int = 128) -> bytes:
+        """The picture alone.
+
+        Raises:
+            UidNotFoundError, ArgumentError, IndexDatabaseError: as `detail`.
+        """
+        check_size(size)
+        stamps = _stamps(self._index, [series_uid])
+        known = self._cache.known(stamps, size)
+        if known:
+            return known[series_uid].png
+        instances = self._index.instances(series_uid)
+        planned = plan(instances)
+        return self._drawn(series_uid, instances, planned, plan_facts(planned), size, stamps)
+
+    def _drawn(
+        self,
+        series_uid: str,
+        instances: Sequence[Instance],
+        planned: SeriesPlan,
+        facts: dict[str, Any],
+        size: int,
+        stamps: Mapping[str, str],
+    ) -> bytes:
+        """The picture, which is kept with the facts if both will hold."""
+        picture = drawn(planned, size)
+        if picture.lasting and series_uid in stamps and _as_indexed(instances):
+            self._cache.keep(series_uid, stamps[series_uid], size, Kept(_encode(facts), picture.png))
+        return picture.png
 
     def known(self, series: Sequence[str], size: int = 128) -> dict[str, dict[str, Any]]:
         """Those of these series' details that are on disk, by Series Instance UID; nothing is made.
