@@ -64,7 +64,7 @@ class SeriesDetails:
             return {"plan_error": words, "png_error": words}
         facts = plan_facts(planned)
         try:
-            png = self._drawn(series_uid, instances, planned, facts, size, stamps)
+            png = self._drawn(instances, planned, facts, size, stamps)
         except (SlicerNotebookError, OSError) as exc:
             return {"plan": facts, "png_error": error_in_words(exc)}
         return {"plan": facts, "png": png}
@@ -82,11 +82,10 @@ class SeriesDetails:
             return known[series_uid].png
         instances = self._index.instances(series_uid)
         planned = plan(instances)
-        return self._drawn(series_uid, instances, planned, plan_facts(planned), size, stamps)
+        return self._drawn(instances, planned, plan_facts(planned), size, stamps)
 
     def _drawn(
         self,
-        series_uid: str,
         instances: Sequence[Instance],
         planned: SeriesPlan,
         facts: dict[str, Any],
@@ -95,8 +94,9 @@ class SeriesDetails:
     ) -> bytes:
         """The picture, which is kept with the facts if both will hold."""
         picture = drawn(planned, size)
-        if picture.lasting and series_uid in stamps and _as_indexed(instances):
-            self._cache.keep(series_uid, stamps[series_uid], size, Kept(_encode(facts), picture.png))
+        uid = planned.SeriesInstanceUID
+        if picture.lasting and uid in stamps and _as_indexed(instances):
+            self._cache.keep(uid, stamps[uid], size, Kept(_encode(facts), picture.png))
         return picture.png
 
     def known(self, series: Sequence[str], size: int = 128) -> dict[str, dict[str, Any]]:

@@ -59,19 +59,6 @@ def a_series_is_indexed_found_and_loaded(slicer: Any, folder: Path) -> None:
         assert series.NumberOfSeriesRelatedInstances == 6
         assert slicer.dicom.plan(series).volumes[0].files == 6
         assert slicer.dicom.thumbnail(series).startswith(b"\x89PNG")
-        uid = series.SeriesInstanceUID
-        detail = slicer.call("dicom.detail", series_uid=uid, size=64, database=slicer.dicom.database)
-        assert detail["plan"]["volumes"][0]["files"] == 6
-        assert detail["png"].startswith(b"\x89PNG")
-        known = {"series": [uid, "9.9"], "database": slicer.dicom.database}
-        assert slicer.call("dicom.details_known", size=64, **known) == {uid: detail}
-        assert slicer.call("dicom.details_known", size=32, **known) == {}
-        catalogue = slicer.call("dicom.catalogue", database=slicer.dicom.database)
-        assert (catalogue["total"], catalogue["patients"]) == (1, 1)
-        [line] = zlib.decompress(catalogue["pages"][0]).decode("utf-8").split("\n")
-        shown = dict(zip(catalogue["fields"], line.split("\t"), strict=True))
-        assert (shown["name"], shown["id"], shown["date"]) == ("Conform, Ada", "C1", "2020-01-02")
-        assert (shown["modalities"], shown["images"]) == ("CT", "6")
         [volume] = slicer.dicom.load(series.SeriesInstanceUID)
         assert np.array_equal(volume.array, expected)
         assert np.allclose(volume.affine, [[-0.5, 0, 0, 2.5], [0, -0.7, 0, 3], [0, 0, 2.5, 10], [0, 0, 0, 1]])
@@ -106,6 +93,30 @@ def a_series_is_indexed_found_and_loaded(slicer: Any, folder: Path) -> None:
             slicer.dicom.load("1.2.3")
         with refused(errors.ArgumentError, "Nonsense"):
             slicer.dicom.studies(Nonsense="x")
+    finally:
+        slicer.dicom.database = None
+
+
+@case
+def what_a_list_of_studies_is_made_of(slicer: Any, folder: Path) -> None:
+    write_series(folder / "dicom")
+    slicer.dicom.database = str(folder / "index.sqlite3")
+    try:
+        slicer.dicom.index(folder / "dicom").result(60)
+        [series] = slicer.dicom.series()
+        uid = series.SeriesInstanceUID
+        detail = slicer.call("dicom.detail", series_uid=uid, size=64, database=slicer.dicom.database)
+        assert detail["plan"]["volumes"][0]["files"] == 6
+        assert detail["png"].startswith(b"\x89PNG")
+        known = {"series": [uid, "9.9"], "database": slicer.dicom.database}
+        assert slicer.call("dicom.details_known", size=64, **known) == {uid: detail}
+        assert slicer.call("dicom.details_known", size=32, **known) == {}
+        catalogue = slicer.call("dicom.catalogue", database=slicer.dicom.database)
+        assert (catalogue["total"], catalogue["patients"]) == (1, 1)
+        [line] = zlib.decompress(catalogue["pages"][0]).decode("utf-8").split("\n")
+        shown = dict(zip(catalogue["fields"], line.split("\t"), strict=True))
+        assert (shown["name"], shown["id"], shown["date"]) == ("Conform, Ada", "C1", "2020-01-02")
+        assert (shown["modalities"], shown["images"]) == ("CT", "6")
     finally:
         slicer.dicom.database = None
 
