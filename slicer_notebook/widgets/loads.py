@@ -88,11 +88,9 @@ class Loads:
         with self._lock:
             self._mine = [number for number in self._mine if number not in ids]
 
-    def take(self, event: dict[str, Any], *, everything: bool = False) -> None:
+    def take(self, event: dict[str, Any]) -> None:
         """News of the queue."""
         with self._lock:
-            if everything:
-                self._entries = {}
             for number in event["gone"]:
                 self._entries.pop(number, None)
             fresh = [entry for entry in event["entries"] if not self._is_older(entry)]
@@ -100,7 +98,7 @@ class Loads:
             mine = list(self._mine)
             ended = self._ended()
         words = [browser_entry(entry) for entry in fresh]
-        self._changed(words, list(event["gone"]), mine, everything=everything)
+        self._changed(words, list(event["gone"]), mine, everything=False)
         if ended is not None:
             self._loaded(ended)
 
@@ -123,7 +121,8 @@ class Loads:
 
     def _listed(self, job: Job[Any]) -> None:
         if job.exception(0) is None:
-            self.take({"entries": job.result(0), "gone": []}, everything=True)
+            # News may have overtaken this answer: it adds to what is known.
+            self.take({"entries": job.result(0), "gone": []})
 
     def _busy(self) -> bool:
         own = (self._entries.get(number) for number in self._mine)

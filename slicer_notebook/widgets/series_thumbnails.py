@@ -110,11 +110,11 @@ class SeriesThumbnails(SessionWidget):
             for uid in self._ahead.keys() & details.keys():
                 self._ahead[uid] = details[uid]
             settled = all(self._ahead.values())
-        self._send(details)
+        self._send_details(details)
         if settled:
             self._settled.set()
 
-    def _send(self, details: dict[str, Detail]) -> None:
+    def _send_details(self, details: dict[str, Detail]) -> None:
         if details:
             message, pictures = details_message(details)
             self.send(message, buffers=pictures)
@@ -126,7 +126,7 @@ class SeriesThumbnails(SessionWidget):
             self.send({"type": "problem", **self._problem})
         if found is not None:
             self.send({"type": "series", "rows": found})
-            self._send(ahead)
+            self._send_details(ahead)
 
     def _do_details(self, content: dict[str, Any]) -> None:
         self._details.want([str(uid) for uid in content["series"]])

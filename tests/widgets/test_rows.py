@@ -2,38 +2,9 @@
 
 from __future__ import annotations
 
-from slicer_notebook.dicom.records import Series, Study
+from slicer_notebook.dicom.catalogue import FIELDS
+from slicer_notebook.dicom.records import Series
 from slicer_notebook.widgets import rows
-
-
-def test_a_date_is_written_with_dashes_and_what_is_none_as_it_is() -> None:
-    assert rows.date("20240131") == "2024-01-31"
-    assert rows.date("2024.01.31") == "2024.01.31"
-    assert rows.date(None) == ""
-
-
-def test_a_name_is_family_comma_given_from_the_first_group_that_says_something() -> None:
-    assert rows.patient_name("Lovelace^Ada^King^Dr") == "Lovelace, Ada King"
-    assert rows.patient_name("^Ada") == "Ada"
-    assert rows.patient_name("=山田^太郎=やまだ^たろう") == "山田, 太郎"
-    assert rows.patient_name("^^^^") == ""
-    assert rows.patient_name(None) == ""
-
-
-def test_a_study_row_has_what_is_searched() -> None:
-    study = Study(
-        StudyInstanceUID="1.2",
-        PatientName="Lovelace^Ada",
-        PatientID="P1",
-        StudyDate="20240203",
-        AccessionNumber="A7",
-        ModalitiesInStudy=["CT", "SEG"],
-        NumberOfStudyRelatedSeries=2,
-        NumberOfStudyRelatedInstances=13,
-    )
-    row = rows.study_row(study)
-    assert (row["name"], row["id"], row["date"], row["accession"]) == ("Lovelace, Ada", "P1", "2024-02-03", "A7")
-    assert (row["modalities"], row["series"], row["images"], row["description"]) == (["CT", "SEG"], 2, 13, "")
 
 
 def test_a_series_without_description_is_called_by_its_protocol_and_its_body_part_is_no_shout() -> None:
@@ -97,17 +68,44 @@ def test_sequences_and_images_are_told_with_the_volumes() -> None:
     assert facts["warnings"] == ["a gap"]
 
 
+def study(number: int, **more: str) -> dict[str, str]:
+    return {
+        **dict.fromkeys(FIELDS, ""),
+        "uid": str(number),
+        "name": "<b>Ada</b>",
+        "id": f"ID{number}",
+        "pseudonym": "P-0000-0000",
+        "images": "3",
+        **more,
+    }
+
+
+SERIES = {"0": [rows.series_row(Series(SeriesInstanceUID="s", SeriesDescription="<i>", Modality="CT"))]}
+
+
 def test_the_static_table_escapes_and_tells_what_it_leaves_out() -> None:
-    studies = [Study(StudyInstanceUID=str(k), PatientName="<b>Ada</b>", PatientID=str(k)) for k in range(60)]
-    series = {"0": [rows.series_row(Series(SeriesInstanceUID="s", SeriesDescription="<i>", Modality="CT"))]}
-    page = rows.static_table(studies, series, {"s": b"\x89PNG"})
+    page = rows.static_table([study(k) for k in range(60)], 1234, SERIES, {"s": b"\x89PNG"})
     assert "<b>" not in page
     assert "<i>" not in page
     assert "&lt;b&gt;Ada&lt;/b&gt;" in page
     assert "data:image/png;base64,iVBORw==" in page
-    assert "10 further studies" in page
+    assert "1,184 further studies" in page
     assert page.count("<tr") == 1 + 50 + 1
 
 
+def test_hidden_names_are_pseudonyms() -> None:
+    page = rows.static_table([study(0)], 1, SERIES, {}, hide_names=True)
+    assert "P-0000-0000" in page
+    assert "Ada" not in page
+    assert "ID0" not in page
+
+
 def test_an_empty_index_has_words() -> None:
-    assert "no study" in rows.static_table([], {}, {})
+    assert "no study" in rows.static_table([], 0, {}, {})
+
+
+def test_static_cards_escape() -> None:
+    page = rows.static_cards(SERIES["0"], {"s": b"\x89PNG"})
+    assert "&lt;i&gt;" in page
+    assert "iVBORw==" in page
+    assert "0 images" in page

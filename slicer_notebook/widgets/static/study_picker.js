@@ -460,8 +460,15 @@ function render({ model, el }) {
       drawSelection();
     },
     loads: (message) => {
+      const loading = queue.own().filter(queue.goesOn).map((entry) => entry.id);
       queue.take(message);
       if (queue.own().some(queue.goesOn)) state.note = "asked";
+      // What is loaded is not chosen any more: the next press of the button would load it once more.
+      const done = queue.own().filter((entry) => entry.state === "done" && loading.includes(entry.id));
+      if (done.some((entry) => state.selected.delete(entry.series))) {
+        questions.ask({ type: "select", series: [...state.selected] });
+        drawSelection();
+      }
       drawFoot();
     },
     "load-error": (message) => {

@@ -11,7 +11,7 @@ const COLUMNS = {
   age: { title: "Age", width: "56px" },
   date: { title: "Date", width: "88px" },
   time: { title: "Time", width: "60px" },
-  modalities: { title: "Modality", width: "minmax(80px, 0.6fr)" },
+  modalities: { title: "Modality", width: "minmax(96px, 1fr)" },
   description: { title: "Description", width: "minmax(110px, 2.4fr)" },
   accession: { title: "Accession", width: "minmax(88px, 1fr)" },
   referring: { title: "Referring", width: "minmax(90px, 1fr)" },
