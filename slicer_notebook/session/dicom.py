@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from slicer_notebook.dicom.records import IndexSummary, Series, Study
-from slicer_notebook.errors import ArgumentError
+from slicer_notebook.errors import ArgumentError, UidNotFoundError
 from slicer_notebook.session.handles import Node, Volume
 from slicer_notebook.session.plans import Plan
 from slicer_notebook.session.sequences import VolumeSequence
 from slicer_notebook.session.studies import SeriesList, Studies
+from slicer_notebook.session.thumbnails import Thumbnails, collect
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -28,6 +29,8 @@ __all__ = ["Dicom", "DicomWarning"]
 
 #: A UID (PS3.5 9.1), as against a path.
 _UID: Final = re.compile(r"[0-9.]{1,64}")
+#: A filter is an SQL expression, and those of SQLite must not be too deep.
+_UIDS_IN_A_FILTER: Final = 200
 
 
 class DicomWarning(UserWarning):
@@ -113,6 +116,47 @@ class Dicom:
         """PNG of the series' middle slice, windowed, at most ``size`` pixels wide and high."""
         found: bytes = self._session.call("dicom.thumbnail", series_uid=_uid(series), size=size, database=self.database)
         return found
+
+    def thumbnails(self, of: str | Study | Series | Sequence[str | Study | Series], size: int = 128) -> Thumbnails:
+        """Pictures of series, side by side, with what would become of them; made once and kept on Slicer's disk.
+
+        Args:
+            of: a study, all series of which are shown, or a series: a record or a UID; or several of these.
+            size: pixels of a picture, at most.
+
+        Raises:
+            UidNotFoundError: no such study or series in the index.
+            ArgumentError: ``size`` is not between 16 and 2048.
+        """
+        found = self._series_of([of] if isinstance(of, (str, Study, Series)) else list(of))
+        uids = list(dict.fromkeys(each.SeriesInstanceUID for each in found))
+        known = self._session.call("dicom.details_known", series=uids, size=size, database=self.database)
+        return collect(found, known, lambda uid: self._detail(uid, size), self._session.wait)
+
+    def _detail(self, uid: str, size: int) -> Job[dict[str, Any]]:
+        return self._session.submit("dicom.detail", series_uid=uid, size=size, database=self.database)
+
+    def _series_of(self, several: Sequence[str | Study | Series]) -> list[Series]:
+        """The records of series, and of all series of studies, in the order in which they were asked for."""
+        uids = [each.StudyInstanceUID if isinstance(each, Study) else _uid(each) for each in several]
+        asked = [uid for uid, each in zip(uids, several, strict=True) if not isinstance(each, Series)]
+        members: dict[str, list[Series]] = {
+            each.SeriesInstanceUID: [each] for each in several if isinstance(each, Series)
+        }
+        for start in range(0, len(asked), _UIDS_IN_A_FILTER):
+            some = asked[start : start + _UIDS_IN_A_FILTER]
+            for record in self.series(StudyInstanceUID=some):
+                members.setdefault(record.StudyInstanceUID, []).append(record)
+            for record in self.series(SeriesInstanceUID=some):
+                members.setdefault(record.SeriesInstanceUID, []).append(record)
+        for uid in uids:
+            if uid not in members:
+                raise UidNotFoundError(
+                    f"There is no study or series {uid!r} in the index.",
+                    hint="slicer.dicom.studies() and slicer.dicom.series() tell which there are",
+                    details={"uid": uid},
+                )
+        return [record for uid in uids for record in members[uid]]
 
     def header(self, uid: str | Series) -> Dataset:
         """The header of an instance, or of the first one of a series, without pixel data.

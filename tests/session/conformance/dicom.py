@@ -117,6 +117,22 @@ def what_a_list_of_studies_is_made_of(slicer: Any, folder: Path) -> None:
         shown = dict(zip(catalogue["fields"], line.split("\t"), strict=True))
         assert (shown["name"], shown["id"], shown["date"]) == ("Conform, Ada", "C1", "2020-01-02")
         assert (shown["modalities"], shown["images"]) == ("CT", "6")
+        write_series(folder / "more", 4)
+        slicer.dicom.index(folder / "more").result(60)
+        [study, other] = slicer.dicom.studies()
+        everything = slicer.dicom.series()
+        gallery = slicer.dicom.thumbnails([study, other.StudyInstanceUID], size=64)
+        assert sorted(each.facts for each in gallery) == ["CT, 4 images", "CT, 6 images"]
+        assert [each.png for each in gallery if each.facts == "CT, 6 images"] == [detail["png"]]
+        assert all(each.plan is not None and each.title == "3: Axial" for each in gallery)
+        [one] = slicer.dicom.thumbnails(uid, size=64)
+        assert one.image.size == (57, 64)
+        assert [each.series for each in slicer.dicom.thumbnails(everything[::-1])] == everything[::-1]
+        assert slicer.dicom.thumbnails([]) == []
+        with refused(errors.UidNotFoundError, "1.2.3"):
+            slicer.dicom.thumbnails("1.2.3")
+        with refused(errors.ArgumentError, "16 to 2048"):
+            slicer.dicom.thumbnails(uid, size=1)
     finally:
         slicer.dicom.database = None
 
