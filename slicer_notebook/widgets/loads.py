@@ -45,7 +45,7 @@ class Loads:
         #: Ids of this widget's entries since it last asked while none of its own was under way.
         self._mine: list[int] = []
         #: Requests whose ids are not known yet.
-        self._asked = 0
+        self._asked: set[object] = set()
         self._told = True
 
     def refresh(self) -> None:
@@ -57,13 +57,16 @@ class Loads:
         with self._lock:
             if not self._busy():
                 self._mine = []
-            self._asked += 1
+            request = object()
+            self._asked.add(request)
             self._told = False
 
         def added(job: Job[Any]) -> None:
             error = job.exception(0)
             with self._lock:
-                self._asked -= 1
+                if request not in self._asked:
+                    return  # of a Slicer that was lost
+                self._asked.remove(request)
                 if error is None:
                     self._mine += [entry["id"] for entry in job.result(0) if entry["id"] not in self._mine]
             if error is None:
@@ -73,7 +76,7 @@ class Loads:
 
         if self._ask("loads.add", added, series=series, **args) is None:
             with self._lock:
-                self._asked -= 1
+                self._asked.discard(request)
 
     def cancel(self, ids: list[int] | None = None) -> None:
         """Stop those of ``ids``, of this widget's own without them."""
@@ -116,7 +119,7 @@ class Loads:
     def lost(self) -> None:
         """There is no Slicer any more, and no queue."""
         with self._lock:
-            self._entries, self._mine, self._asked, self._told = {}, [], 0, True
+            self._entries, self._mine, self._asked, self._told = {}, [], set(), True
         self._changed([], [], [], everything=True)
 
     def _listed(self, job: Job[Any]) -> None:
@@ -126,7 +129,7 @@ class Loads:
 
     def _busy(self) -> bool:
         own = (self._entries.get(number) for number in self._mine)
-        return self._asked > 0 or any(entry is None or entry["state"] in _GOES_ON for entry in own)
+        return bool(self._asked) or any(entry is None or entry["state"] in _GOES_ON for entry in own)
 
     def _ended(self) -> list[Volume | VolumeSequence] | None:
         """The handles, when all that was asked for has just ended."""

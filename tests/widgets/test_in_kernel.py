@@ -32,6 +32,8 @@ class Kernel:
         #: state of the widgets, by comm id, as a browser has it
         self.models: dict[str, dict[str, Any]] = {}
         self.displays: list[dict[str, Any]] = []
+        #: custom messages of the widgets, by comm id
+        self.messages: dict[str, list[dict[str, Any]]] = {}
 
     def run(self, code: str) -> str:
         """Run a cell; what it printed. Raises `AssertionError` when it raised."""
@@ -71,8 +73,18 @@ class Kernel:
         """The comm id of the newest widget that has a trait of this name."""
         return [comm_id for comm_id, state in self.models.items() if name in state][-1]
 
+    def said(self, comm_id: str, kind: str) -> list[dict[str, Any]]:
+        """Custom messages of a kind that a widget has sent."""
+        return [message for message in self.messages.get(comm_id, []) if message["type"] == kind]
+
+    def kinds(self, comm_id: str) -> set[str]:
+        """Kinds of custom messages that a widget has sent."""
+        return {message["type"] for message in self.messages.get(comm_id, [])}
+
     def _hear(self, message: Any) -> None:
         content = message["content"]
+        if message["msg_type"] == "comm_msg" and content["data"].get("method") == "custom":
+            self.messages.setdefault(content["comm_id"], []).append(content["data"]["content"])
         if message["msg_type"] == "comm_open" and content["target_name"] == "jupyter.widget":
             self.models[content["comm_id"]] = dict(content["data"]["state"])
         elif message["msg_type"] == "comm_msg" and content["data"].get("method") == "update":
@@ -138,10 +150,14 @@ def test_a_click_loads_while_no_cell_runs_and_observers_are_on_the_main_thread(j
         "    seen.append((main, change.new[0].array.shape))\n"
         "picker.observe(look, 'value')\npicker"
     )
-    picker = joined.model("_studies")
-    joined.wait(lambda: len(joined.models[picker]["_studies"] or []) == 2, "the studies")
+    picker = joined.model("hide_names")
+    joined.say(picker, {"type": "hello"})
+    joined.wait(lambda: "catalogue" in joined.kinds(picker), "the studies")
     joined.say(picker, {"type": "load", "series": ["1.2.826.0.1.1.1"]})
-    joined.wait(lambda: joined.models[picker]["_loading"].get("busy") is False, "the end of loading")
+    joined.wait(
+        lambda: any(e["state"] == "done" for m in joined.said(picker, "loads") for e in m["entries"]),
+        "the end of loading",
+    )
     assert joined.run("print(seen, len(picker.value))") == "[(True, (12, 32, 32))] 1\n"
 
 
@@ -161,8 +177,9 @@ def test_pictures_reach_the_browser_while_a_cell_runs(joined: Kernel, indexed: s
 def test_no_trait_that_the_widget_manager_saves_is_written_by_the_browser(joined: Kernel) -> None:
     """So no echo and no lock of ipywidgets meets a trait that another thread sets."""
     joined.run("picker = sn.StudyPicker(slicer)\npicker")
-    picker = joined.model("_studies")
-    joined.wait(lambda: len(joined.models[picker]["_studies"] or []) == 2, "the studies")
+    picker = joined.model("hide_names")
+    joined.say(picker, {"type": "hello"})
+    joined.wait(lambda: "catalogue" in joined.kinds(picker), "the studies")
     joined.say(picker, {"type": "select", "series": ["1.2.826.0.1.1.1"]})
     assert joined.run("print(picker.selected)") == "['1.2.826.0.1.1.1']\n"
     assert "1.2.826.0.1.1.1" not in json.dumps(joined.models[picker].get("selected", []))
