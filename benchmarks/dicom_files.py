@@ -16,7 +16,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.dicom.rows import FileRow, row_of
 
-__all__ = ["study_rows", "write_files"]
+__all__ = ["study_rows", "write_files", "write_series"]
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 #: Slices of a series; a study has two series.
@@ -121,6 +121,35 @@ def write_files(folder: Path, count: int, size: int = 128) -> None:
         for slice_ in range(min(SLICES, count - first)):
             header = template.replace(b"777777", b"%06d" % (100001 + slice_)).replace(b"888.8", b"%5.1f" % (slice_ * 2))
             (place / f"{slice_:06d}.dcm").write_bytes(header + tail)
+
+
+def write_series(folder: Path, count: int, slices: int = 100, size: int = 512) -> None:
+    """Write ``count`` CT series, five to a study, of which only the middle slice has pixels; the others are holes.
+
+    So many whole series would take tens of gigabytes; what looks at one slice of each finds the same in these.
+    """
+    chooser = random.Random(3)
+    family, given = _FAMILY.split(), _GIVEN.split()
+    j, i = np.mgrid[:size, :size]
+    body = np.hypot(i - size / 2, j - size / 2) < size * 0.4
+    noise = np.random.default_rng(3).normal(0, 20, (size, size))
+    for number in range(count):
+        study = f"1.2.826.0.1.3680043.10.512.{100000 + number // 5}"
+        if number % 5 == 0:
+            name = f"{chooser.choice(family)}^{chooser.choice(given)}"
+        values = np.where(body, 1064 + 200 * np.sin(i / (9 + number % 17)) * np.cos(j / 23), 24) + noise
+        pixels = values.clip(0, 4095).astype("<u2").tobytes()
+        start = b"\xe0\x7f\x10\x00OW\0\0" + len(pixels).to_bytes(4, "little")
+        template = _template(study, number % 5 + 1, name, size)
+        place = folder / f"series{number:04d}"
+        place.mkdir(parents=True)
+        for slice_ in range(slices):
+            header = template.replace(b"777777", b"%06d" % (100001 + slice_)).replace(b"888.8", b"%5.1f" % (slice_ * 2))
+            with (place / f"{slice_:06d}.dcm").open("wb") as file:
+                file.write(header + start)
+                if slice_ == slices // 2:
+                    file.write(pixels)
+                file.truncate(len(header) + len(start) + len(pixels))
 
 
 def study_rows(count: int) -> Iterator[FileRow]:

@@ -19,6 +19,7 @@ import numpy as np
 import slicer_notebook as sn
 from benchmarks import data, peers
 from benchmarks.dicom_index import dicom_index, dicom_search
+from benchmarks.dicom_lists import dicom_catalogue, dicom_thumbnails
 from benchmarks.dicom_load import dicom_load, dicom_times
 from benchmarks.measure import Row, Times, interleave, median_of, timed
 
@@ -317,6 +318,8 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Row]]] = {
     "picture": picture,
     "dicom_index": dicom_index,
     "dicom_search": dicom_search,
+    "dicom_catalogue": dicom_catalogue,
+    "dicom_thumbnails": dicom_thumbnails,
     "dicom_load": dicom_load,
     "dicom_times": dicom_times,
 }
@@ -328,6 +331,8 @@ TITLES = {
     "picture": "A 512 x 512 slice picture of a loaded 128 MiB volume",
     "dicom_index": "Indexing 10,000 DICOM files",
     "dicom_search": "The first page of 100,000 studies",
+    "dicom_catalogue": "The list of 100,000 studies",
+    "dicom_thumbnails": "Thumbnails of 200 series",
     "dicom_load": "Loading a CT of 133 slices of 512 x 512 into the scene",
     "dicom_times": "5,460 DICOM files of a series over time",
 }
@@ -362,6 +367,15 @@ NOTES = {
     "dicom_search": (
         "Made-up studies of one series each. The peer is the time that a page may take; the pages are of an index that "
         "has been searched before."
+    ),
+    "dicom_catalogue": (
+        "What a list that is searched while somebody types is made of: a line for each study, in order, in the "
+        "notebook's process. The first two peers are the time that it may take; the third gives all that is known of each study."
+    ),
+    "dicom_thumbnails": (
+        "CT of 100 slices of 512 x 512 each, made up, indexed before; the files are in the page cache. First time: the "
+        "series are planned as for loading, from their headers, so that warnings come along. Again: from the disk "
+        "where Slicer runs. The loop reads one file of each series in one process, and keeps nothing."
     ),
     "dicom_load": (
         "The sample study, indexed before, its files in the page cache. The library's time ends with the volume shown "
