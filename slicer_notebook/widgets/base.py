@@ -69,6 +69,8 @@ class SessionWidget(anywidget.AnyWidget):
     # -- the session's life --------------------------------------------------------------------------------------
 
     def _on_closed(self, error: BaseException) -> None:
+        if self._session.alive:
+            return  # the last word of a Slicer in whose place there is another one
         words = error_in_words(error)
         self._status = {"state": "closed" if isinstance(error, SessionClosedError) else "lost", **words}
         self._when_gone()
