@@ -370,7 +370,8 @@ NOTES = {
     ),
     "dicom_catalogue": (
         "What a list that is searched while somebody types is made of: a line for each study, in order, in the "
-        "notebook's process. The first two peers are the time that it may take; the third gives all that is known of each study."
+        "notebook's process. The first two peers are the time that it may take; the third gives all that is known of "
+        "each study."
     ),
     "dicom_thumbnails": (
         "CT of 100 slices of 512 x 512 each, made up, indexed before; the files are in the page cache. First time: the "

@@ -27,6 +27,8 @@ MIN_SIZE: Final = 16
 MAX_SIZE: Final = 2048
 #: Percentiles of the values that become black and white where the header names no window.
 BLACK, WHITE = 0.5, 99.5
+#: Values that they are taken from, about, where there are more.
+SAMPLE: Final = 1 << 18
 
 #: Refusals that have a picture all the same.
 _PICTURES: Final = frozenset(
@@ -120,8 +122,10 @@ def _bytes(shown: Pixels) -> Pixels:
 
 def _grey(data: VolumeData, plan: VolumePlan) -> Pixels:
     values = data.array[0].astype(np.float32)
-    padding = plan.instances[0].PixelPaddingValue
-    return _windowed(values, data.window_level, data.inverted, _without_padding(values, padding, plan))
+    window_level = data.window_level
+    if window_level is None:
+        window_level = _automatic(_without_padding(values, plan.instances[0].PixelPaddingValue, plan))
+    return _windowed(values, window_level, data.inverted)
 
 
 def _without_padding(values: Pixels, padding: int | None, plan: VolumePlan) -> Pixels:
@@ -135,16 +139,30 @@ def _without_padding(values: Pixels, padding: int | None, plan: VolumePlan) -> P
     return kept if kept.size else values
 
 
-def _windowed(values: Pixels, window_level: tuple[float, float] | None, inverted: bool, sample: Pixels) -> Pixels:
-    if window_level is not None:
-        window, level = window_level
-        low, high = level - window / 2, level + window / 2
-    else:
-        low, high = (float(v) for v in np.percentile(sample, (BLACK, WHITE)))
-    if high <= low:
-        high = low + 1.0
-    scaled = np.clip((values - low) * (255.0 / (high - low)), 0, 255)
-    grey: Pixels = (255 - scaled if inverted else scaled).round().astype(np.uint8)
+def _automatic(values: Pixels) -> tuple[float, float]:
+    """Window and level in which all but the darkest and the brightest values can be told apart."""
+    # An odd step, so that it does not fall on one column again and again.
+    step = values.size // SAMPLE | 1
+    some = values.ravel()[::step]
+    some = some[np.isfinite(some)]
+    if not some.size:
+        return 1.0, 0.0
+    low, high = (float(value) for value in np.percentile(some, (BLACK, WHITE)))
+    return high - low, (low + high) / 2
+
+
+def _windowed(values: Pixels, window_level: tuple[float, float], inverted: bool) -> Pixels:
+    """Values (float32, which are written over) as greys from 0 to 255."""
+    window, level = window_level
+    if window <= 0:
+        window, level = 1.0, level + 0.5
+    values[np.isnan(values)] = -np.inf
+    values -= level - window / 2
+    values *= 255.0 / window
+    np.clip(values, 0, 255, out=values)
+    if inverted:
+        np.subtract(255, values, out=values)
+    grey: Pixels = np.rint(values, out=values).astype(np.uint8)
     return grey
 
 
@@ -159,7 +177,7 @@ def _decoded(path: str) -> tuple[Pixels, tuple[float, float]] | None:
     if pixels.ndim == 3:
         return _bytes(pixels), _extent(instance, pixels)
     values = pixels.astype(np.float32)
-    shown = _windowed(values, None, instance.PhotometricInterpretation == "MONOCHROME1", values)
+    shown = _windowed(values, _automatic(values), instance.PhotometricInterpretation == "MONOCHROME1")
     return np.ascontiguousarray(shown), _extent(instance, shown)
 
 

@@ -13,6 +13,8 @@ from slicer_notebook.dicom import plan, thumbnail
 from slicer_notebook.errors import ArgumentError
 from tests.dicom.make import AXIAL, MR, SECONDARY_CAPTURE, dataset, save, write_series
 
+PARAMETRIC_MAP = "1.2.840.10008.5.1.4.1.1.30"
+
 
 def picture(found, size=64):
     return Image.open(io.BytesIO(thumbnail(found, size)))
@@ -44,6 +46,32 @@ def test_the_header_s_window(tmp_path):
 
 def test_an_automatic_window(tmp_path):
     assert corners(picture(quadrants(tmp_path))) == pytest.approx([0, 85, 170, 255], abs=2)
+
+
+def test_values_that_are_no_numbers_are_black(tmp_path):
+    values = np.array([[np.nan, 200], [np.inf, 400]], np.float32).repeat(8, axis=0).repeat(8, axis=1)
+    item = dataset(
+        PARAMETRIC_MAP, ImagePositionPatient=[0, 0, 0], ImageOrientationPatient=list(AXIAL), PixelSpacing=[1, 1],
+        FloatPixelData=values.tobytes(), Rows=16, Columns=16, BitsAllocated=32, BitsStored=None, HighBit=None,
+        PixelRepresentation=None,
+    )  # fmt: skip
+    assert corners(picture(plan([save(item, tmp_path / "a.dcm")]))) == pytest.approx([0, 0, 255, 255], abs=2)
+
+
+def test_one_value_alone_is_black(tmp_path):
+    item = dataset(MR, ImagePositionPatient=[0, 0, 0], ImageOrientationPatient=list(AXIAL), PixelSpacing=[1, 1])
+    found = plan([save(item, tmp_path / "a.dcm", np.full((16, 16), 700, np.int16))])
+    assert corners(picture(found)) == [0, 0, 0, 0]
+
+
+def test_the_automatic_window_of_a_large_picture(tmp_path):
+    """Made of some of its values, from all columns."""
+    item = dataset(MR, ImagePositionPatient=[0, 0, 0], ImageOrientationPatient=list(AXIAL), PixelSpacing=[1, 1])
+    pixels = np.tile(np.linspace(0, 20000, 2048).astype(np.int16), (2048, 1))
+    values = np.asarray(picture(plan([save(item, tmp_path / "a.dcm", pixels)]), 128).convert("L"), dtype=int)
+    assert values[64, :2].max() <= 3
+    assert values[64, -2:].min() >= 252
+    assert values[64, 64] == pytest.approx(128, abs=3)
 
 
 def test_padding_does_not_stretch_the_automatic_window(tmp_path):
