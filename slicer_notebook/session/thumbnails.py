@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import html
+import io
 from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -14,6 +16,10 @@ from slicer_notebook.dicom.records import Series
 from slicer_notebook.session.images import Image
 from slicer_notebook.session.job import Job
 from slicer_notebook.session.plans import Plan
+from slicer_notebook.session.sheets import contact_sheet, save_sheet
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Thumbnail", "Thumbnails", "collect"]
 
@@ -106,6 +112,37 @@ class Thumbnail:
 class Thumbnails(list[Thumbnail]):
     """Several series' pictures; shown side by side, with numbers, descriptions, modalities, counts and warnings."""
 
+    def figure(self, columns: int = 6, title: str = "") -> Figure:
+        """A matplotlib figure of all pictures, captioned.
+
+        Args:
+            columns: pictures in a row.
+            title: above all of them.
+
+        Raises:
+            ArgumentError: there is nothing to show, or no column to show it in.
+        """
+        return contact_sheet(self._captioned(), columns, title)
+
+    def save(self, path: str | Path, columns: int = 6, title: str = "") -> Path:
+        """Write a sheet of all pictures; the path.
+
+        Args:
+            path: its ending says the format: ``.png``, ``.pdf``, ``.svg``.
+            columns: pictures in a row.
+            title: above all of them.
+
+        Raises:
+            PathNotFoundError: the folder does not exist.
+            ArgumentError: as for `figure`.
+        """
+        return save_sheet(self.figure(columns, title), path)
+
+    def _captioned(self) -> list[tuple[Image, str]]:
+        return [
+            (each.image or _blank(), "\n".join(filter(None, (each.title, each.facts, each.error)))) for each in self
+        ]
+
     def _repr_html_(self) -> str:
         if not self:
             return "<em>no series</em>"
@@ -118,6 +155,15 @@ class Thumbnails(list[Thumbnail]):
         if not self:
             return "Thumbnails([])"
         return "\n".join(repr(each) for each in self)
+
+
+def _blank() -> Image:
+    """Where there is no picture."""
+    from PIL import Image as PilImage
+
+    buffer = io.BytesIO()
+    PilImage.new("RGB", (64, 64), (40, 40, 40)).save(buffer, "PNG")
+    return Image(buffer.getvalue())
 
 
 def collect(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -154,3 +155,18 @@ def test_an_error_ends_what_was_asked_for() -> None:
     with pytest.raises(errors.ConnectionLostError):
         collect([record(n) for n in range(9)], {}, slow.ask, fails)
     assert slow.cancelled == ["1.0", "1.1", "1.2"]
+
+
+def test_a_figure_and_a_sheet(tmp_path: Path) -> None:
+    words = {"message": "The file is gone.", "hint": "", "kind": "FileFormatError"}
+    lost = Thumbnail(record(9), {"plan": PLAN, "png_error": words})
+    gallery = Thumbnails([thumbnail(3), lost, thumbnail(4, SeriesDescription="Abdomen")])
+    figure = gallery.figure(columns=2, title="Doe, Jane")
+    # A series without a picture has a place as well.
+    captions = [axes.get_xlabel() for axes in figure.axes]
+    assert captions == ["3: Chest <b> $5_1$\nCT, 1,334 images", captions[1], "4: Abdomen\nCT, 1,334 images"]
+    assert "The file is gone." in captions[1]
+    path = gallery.save(tmp_path / "sheet.png", columns=2)
+    assert PilImage.open(path).format == "PNG"
+    with pytest.raises(errors.ArgumentError):
+        Thumbnails().figure()
