@@ -27,8 +27,8 @@ __all__ = ["FIELDS", "PART", "Catalogue", "catalogue", "iso_date", "line", "pati
 
 #: What a line is made of, separated by tabs.
 #:
-#: ``name`` is FAMILY, Given; ``born`` and ``date`` are ISO dates; ``time`` is HH:MM; ``modalities`` are separated by
-#: blanks; ``series`` and ``images`` are numbers. ``more_identity`` and ``more`` are further words to search in, without
+#: ``name`` is FAMILY, Given; ``born`` and ``date`` are ISO dates; ``age`` is 60 y; ``time`` is HH:MM; ``modalities`` are
+#: separated by blanks; ``series`` and ``images`` are numbers. ``more_identity`` and ``more`` are further words to search in, without
 #: case and accents: those that tell who somebody is, and those that do not.
 FIELDS: Final = (
     "uid",
@@ -149,7 +149,7 @@ def line(study: Study, series: Sequence[Series], key: bytes) -> str:
         "pseudonym": pseudonym(study, key),
         "born": iso_date(study.PatientBirthDate),
         "sex": study.PatientSex,
-        "age": study.PatientAge,
+        "age": _age(study.PatientAge),
         "date": iso_date(study.StudyDate),
         "time": _clock(study.StudyTime),
         "accession": study.AccessionNumber,
@@ -211,6 +211,13 @@ def _clock(value: str | None) -> str:
     if value and len(value) >= 4 and value[:4].isdigit():
         return f"{value[:2]}:{value[2:4]}"
     return ""
+
+
+def _age(value: str | None) -> str:
+    """A DICOM age (AS, PS3.5 6.2: 060Y) as 60 y; as it is when it is none."""
+    if value and len(value) == 4 and value[:3].isdigit() and value[3] in "DWMY":
+        return f"{int(value[:3])} {value[3].lower()}"
+    return value or ""
 
 
 def patient_name(value: str | None) -> str:

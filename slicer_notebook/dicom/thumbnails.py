@@ -199,6 +199,9 @@ def _card(plan: SeriesPlan, size: int) -> Image.Image:
     words = plan.refused[0].reason.value if plan.refused else "no image"
     for text, height, part in ((title, 0.4, 0.25), (words, 0.72, 0.1)):
         font = ImageFont.load_default(max(8.0, size * part))
+        wide = draw.textlength(text, font=font)
+        if wide > 0.9 * size:  # RTSTRUCT
+            font = ImageFont.load_default(max(6.0, size * part * 0.9 * size / wide))
         draw.text((size / 2, size * height), text, fill=220, font=font, anchor="mm")
     return card
 

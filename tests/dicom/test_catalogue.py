@@ -58,7 +58,7 @@ def test_a_study_s_line(index, tmp_path):
         "id": "Q7",
         "born": "1950-01-31",
         "sex": "F",
-        "age": "070Y",
+        "age": "70 y",
         "date": "2020-01-02",
         "time": "14:30",
         "accession": "A7",
