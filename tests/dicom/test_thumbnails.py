@@ -141,6 +141,12 @@ def test_what_has_no_pixels_is_a_card(name):
     assert np.asarray(image).max() > 150
 
 
+def test_a_card_s_words_fit():
+    values = np.asarray(picture(plan([get_testdata_file("rtstruct.dcm")]), 128), dtype=int)
+    assert values[:, 64].max() > 100
+    assert values[:, :4].max() == values[:, -4:].max() == 40
+
+
 def test_pixels_that_cannot_be_decoded_are_a_card(tmp_path):
     files = write_series(tmp_path, shape=(1, 4, 4))
     found = plan(files)
