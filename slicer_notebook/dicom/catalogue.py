@@ -27,9 +27,9 @@ __all__ = ["FIELDS", "PART", "Catalogue", "catalogue", "iso_date", "line", "pati
 
 #: What a line is made of, separated by tabs.
 #:
-#: ``name`` is FAMILY, Given; ``born`` and ``date`` are ISO dates; ``age`` is 60 y; ``time`` is HH:MM; ``modalities`` are
-#: separated by blanks; ``series`` and ``images`` are numbers. ``more_identity`` and ``more`` are further words to search in, without
-#: case and accents: those that tell who somebody is, and those that do not.
+#: ``name`` is FAMILY, Given; ``born`` and ``date`` are ISO dates; ``age`` is 60 y; ``time`` is HH:MM; ``modalities``
+#: are separated by blanks; ``series`` and ``images`` are numbers. ``more_identity`` and ``more`` are further words to
+#: search in, without case and accents: those that tell who somebody is, and those that do not.
 FIELDS: Final = (
     "uid",
     "name",

@@ -14,6 +14,7 @@ import msgspec
 from slicer_notebook.dicom.records import IndexSummary, Series, Study
 from slicer_notebook.errors import ArgumentError, UidNotFoundError
 from slicer_notebook.session.handles import Node, Volume
+from slicer_notebook.session.loads import LoadQueue
 from slicer_notebook.session.plans import Plan
 from slicer_notebook.session.sequences import VolumeSequence
 from slicer_notebook.session.studies import SeriesList, Studies
@@ -42,11 +43,13 @@ class Dicom:
 
     Attributes:
         database: path of the index where Slicer runs; ``None`` is the user's own.
+        queue: `LoadQueue`: series that are loaded one after the other, while the notebook goes on.
     """
 
     def __init__(self, session: Session, database: str | None = None) -> None:
         self._session = session
         self.database = database
+        self.queue = LoadQueue(session)
 
     def index(self, *folders: str | Path) -> Job[IndexSummary]:
         """Look through folders, files and what is below them; studies that are known already cost little.

@@ -15,6 +15,7 @@ from tests.session.conformance import (  # noqa: F401 - the cases
     dicom,
     files,
     jobs,
+    loads,
     nodes,
     sequences,
     views,
