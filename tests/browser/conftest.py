@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 
 from slicer_notebook import kernelspec
 from slicer_notebook.sample_data import fetch, sample_folder
+from tests.browser.axe import axe_source, violations
 from tests.browser.lab import CHROMIUM, CHROMIUM_ARGUMENTS, Lab
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -40,6 +41,13 @@ def page(browser: playwright.Browser) -> Iterator[playwright.Page]:
     context = browser.new_context(viewport={"width": 1440, "height": 900}, device_scale_factor=1)
     yield context.new_page()
     context.close()
+
+
+@pytest.fixture(scope="session")
+def axe(pytestconfig: pytest.Config) -> Callable[[playwright.Page, str], list[str]]:
+    """``axe(page, ".sn-picker")``: what axe-core finds wrong in a widget, a line each; empty when all is well."""
+    source = axe_source(pytestconfig.cache.mkdir("axe-core"))
+    return lambda page, selector: violations(page, source, selector)
 
 
 @pytest.fixture(scope="session")
