@@ -31,11 +31,11 @@ TECHNICAL: Final = frozenset(
         "SliceThickness SpacingBetweenSlices SliceLocation ImagesInAcquisition PixelSpacingCalibrationType "
         "EstimatedRadiographicMagnificationFactor",
         # values and display
-        "RescaleIntercept RescaleSlope RescaleType WindowCenter WindowWidth VOILUTFunction PresentationLUTShape "
+        "RescaleIntercept RescaleSlope WindowCenter WindowWidth VOILUTFunction PresentationLUTShape "
         "RealWorldValueIntercept RealWorldValueSlope RealWorldValueFirstValueMapped RealWorldValueLastValueMapped",
         # CT, X-ray tubes
         "KVP ExposureTime ExposureTimeInms XRayTubeCurrent XRayTubeCurrentInmA XRayTubeCurrentInuA Exposure "
-        "ExposureInmAs FilterType GeneratorPower FocalSpots DataCollectionDiameter ReconstructionDiameter "
+        "ExposureInmAs GeneratorPower FocalSpots DataCollectionDiameter ReconstructionDiameter "
         "DistanceSourceToDetector DistanceSourceToPatient GantryDetectorTilt TableHeight RotationDirection "
         "SingleCollimationWidth TotalCollimationWidth TableSpeed TableFeedPerRotation SpiralPitchFactor "
         "ScanOptions RevolutionTime AcquisitionType CTDIvol DataCollectionCenterPatient "
@@ -79,7 +79,7 @@ TECHNICAL: Final = frozenset(
         "FieldOfViewDimensions DetectorType Sensitivity ExposuresOnDetectorSinceLastCalibration "
         "PixelIntensityRelationship PixelIntensityRelationshipSign ViewPosition",
         # enhanced objects: frames
-        "FrameType StackID InStackPositionNumber TemporalPositionIndex DimensionIndexValues DimensionIndexPointer "
+        "FrameType InStackPositionNumber TemporalPositionIndex DimensionIndexValues DimensionIndexPointer "
         "FunctionalGroupPointer DimensionOrganizationType FrameAcquisitionNumber FrameAcquisitionDuration "
         "NominalPercentageOfCardiacPhase NominalCardiacTriggerDelayTime",
         # enhanced objects: sequences
