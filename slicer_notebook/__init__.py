@@ -6,8 +6,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
+import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -77,9 +80,25 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if not module:
         return importlib.import_module(f"{__name__}.{name}")
+    if name in ("launch", "connect"):
+        _import_widgets_meanwhile()
     value = getattr(importlib.import_module(module), name)
     globals()[name] = value
     return value
+
+
+def _import_widgets_meanwhile() -> None:
+    """In a notebook: their third of a second passes while Slicer starts, not in the first cell that has one."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if getattr(shell, "kernel", None) is None:
+        return
+
+    def import_them() -> None:
+        with contextlib.suppress(ImportError):
+            importlib.import_module("slicer_notebook.widgets")
+
+    threading.Thread(target=import_them, name="slicer-notebook-widgets-import", daemon=True).start()
 
 
 def __dir__() -> list[str]:

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import io
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +26,27 @@ if TYPE_CHECKING:
     from slicer_notebook.dicom.details import SeriesDetails
 
 
-@functools.lru_cache(maxsize=8)
+_importing = threading.Lock()
+
+
+def import_dicom() -> None:
+    """Import what these commands need. Two threads that import pydicom at the same time would get halves of it."""
+    with _importing:
+        import slicer_notebook.dicom.catalogue
+        import slicer_notebook.dicom.details
+        import slicer_notebook.dicom.index
+        import slicer_notebook.dicom.load
+        import slicer_notebook.dicom.planning
+        import slicer_notebook.dicom.thumbnails  # noqa: F401
+
+
 def _open_index(path: str | None) -> Index:
+    import_dicom()
+    return _opened(path)
+
+
+@functools.lru_cache(maxsize=8)
+def _opened(path: str | None) -> Index:
     from slicer_notebook.dicom import Index
 
     return Index(Path(path) if path else None)
@@ -97,6 +117,7 @@ def series(
 
 
 def _plan(series_uid: str, database: str | None, strict: bool = False, rectify: bool = False) -> SeriesPlan:
+    import_dicom()
     from slicer_notebook.dicom import plan
 
     return plan(_open_index(database).instances(series_uid), strict=strict, rectify=rectify)
@@ -133,6 +154,7 @@ def plan_files(host: Host, paths: list[str], strict: bool = False, rectify: bool
         PathNotFoundError: no such file or folder.
         EmptyFolderError, NotDicomError: nothing usable there.
     """
+    import_dicom()
     from slicer_notebook.dicom import Index
     from slicer_notebook.dicom import plan as plan_series
     from slicer_notebook.dicom.details import plan_facts
@@ -156,6 +178,7 @@ def thumbnail(host: Host, series_uid: str, size: int = 128, database: str | None
 
 @functools.lru_cache(maxsize=8)
 def _details(path: str | None) -> SeriesDetails:
+    import_dicom()
     from slicer_notebook.dicom.details import SeriesDetails
 
     return SeriesDetails(_open_index(path))

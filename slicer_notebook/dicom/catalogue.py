@@ -31,31 +31,35 @@ __all__ = ["FIELDS", "PART", "Catalogue", "catalogue", "iso_date", "line", "pati
 #: are separated by blanks; ``series`` and ``images`` are numbers. ``more_identity`` and ``more`` are further words to
 #: search in, without case and accents: those that tell who somebody is, and those that do not.
 FIELDS: Final = (
+    # Nobody types these.
     "uid",
-    "name",
-    "id",
     "pseudonym",
-    "born",
-    "sex",
-    "age",
-    "date",
     "time",
-    "accession",
-    "description",
-    "modalities",
     "series",
     "images",
+    # These tell nothing of who somebody is...
+    "date",
+    "modalities",
+    "sex",
+    "age",
+    "description",
+    "more",
+    # ... and these do.
+    "name",
+    "id",
+    "born",
+    "accession",
     "referring",
     "institution",
     "more_identity",
-    "more",
 )
+_NOT_SEARCHED: Final = FIELDS[: FIELDS.index("date")]
 #: Between the parts of ``more_identity`` and of ``more``.
 PART: Final = "\x1f"
 _PSEUDONYM: Final = FIELDS.index("pseudonym")
 _SPLITS: Final = _PSEUDONYM + 1
 #: Lines of a page.
-PAGE: Final = 5000
+PAGE: Final = 10_000
 
 #: Attributes of the study that tell who somebody is and have no field of their own.
 _IDENTITY: Final = (
@@ -100,7 +104,7 @@ class Catalogue(msgspec.Struct, kw_only=True):
     Attributes:
         total: studies in the index.
         patients: how many these are of, as `pseudonym` tells them apart; None where not all lines were asked for.
-        pages: up to 5,000 lines each, joined by a newline, UTF-8, compressed (zlib).
+        pages: up to 10,000 lines each, joined by a newline, UTF-8, compressed (zlib).
     """
 
     total: int
@@ -144,27 +148,28 @@ def line(study: Study, series: Sequence[Series], key: bytes) -> str:
     institution = next((each.InstitutionName for each in series if each.InstitutionName), "")
     shown = {
         "uid": study.StudyInstanceUID,
-        "name": patient_name(study.PatientName),
-        "id": study.PatientID,
         "pseudonym": pseudonym(study, key),
-        "born": iso_date(study.PatientBirthDate),
-        "sex": study.PatientSex,
-        "age": _age(study.PatientAge),
-        "date": iso_date(study.StudyDate),
         "time": _clock(study.StudyTime),
-        "accession": study.AccessionNumber,
-        "description": study.StudyDescription,
-        "modalities": " ".join(study.ModalitiesInStudy),
         "series": str(study.NumberOfStudyRelatedSeries),
         "images": str(study.NumberOfStudyRelatedInstances),
+        "date": iso_date(study.StudyDate),
+        "modalities": " ".join(study.ModalitiesInStudy),
+        "sex": study.PatientSex,
+        "age": _age(study.PatientAge),
+        "description": study.StudyDescription,
+        "name": patient_name(study.PatientName),
+        "id": study.PatientID,
+        "born": iso_date(study.PatientBirthDate),
+        "accession": study.AccessionNumber,
         "referring": patient_name(study.ReferringPhysicianName),
         "institution": institution,
     }
     plain = {name: _CONTROL.sub(" ", value or "").strip() for name, value in shown.items()}
-    known = [fold(value.replace(", ", " ")) for value in plain.values() if value]
+    known = [fold(plain[name].replace(", ", " ")) for name in plain if name not in _NOT_SEARCHED and plain[name]]
     identity = _further(known, [study], _IDENTITY) + _further(known, series, _SERIES_IDENTITY)
     words = _further(known, [study], _WORDS) + _further(known, series, _SERIES_WORDS)
-    return "\t".join([*plain.values(), _joined(identity), _joined(words)])
+    plain.update(more=_joined(words), more_identity=_joined(identity))
+    return "\t".join(plain[name] for name in FIELDS)
 
 
 def _further(known: list[str], records: Iterable[Study | Series], keywords: Iterable[str]) -> list[str]:

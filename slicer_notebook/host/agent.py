@@ -20,6 +20,7 @@ from typing import Any
 
 from slicer_notebook import __version__, errors
 from slicer_notebook.commands import registry
+from slicer_notebook.commands.dicom import import_dicom
 from slicer_notebook.commands.host import Host
 from slicer_notebook.host.events import SceneWatcher
 from slicer_notebook.host.executor import Executor, Outcome, Run
@@ -37,6 +38,15 @@ _PROGRESS_EVERY = 0.05
 
 #: Seconds between two looks for notebooks that were killed.
 _LOOK_EVERY = 2.0
+
+
+#: Seconds after the first notebook has joined: its first commands come before.
+_WARM_UP_AFTER = 1.0
+
+
+def _import_dicom() -> None:
+    with contextlib.suppress(ImportError):
+        import_dicom()
 
 
 class Connection:
@@ -161,6 +171,7 @@ class Connection:
 
     def _attach(self, message: messages.Attach) -> None:
         self.client = message.client
+        self.agent.warm_up()
         self._shared = message.shared_memory
         if message.shared_memory and hasattr(os, "pidfd_open"):
             # The same machine: its death can be seen, even one that says no goodbye.
@@ -282,6 +293,7 @@ class Agent:
         self.connections: dict[str, Connection] = {}
         self._later = later
         self._looking = False
+        self._warm = False
         host.told = self._event
         self.watcher = SceneWatcher(host, self._event, later)
         Agent.current = self
@@ -315,6 +327,12 @@ class Agent:
                 self._later(_LOOK_EVERY, look)
 
         self._later(_LOOK_EVERY, look)
+
+    def warm_up(self) -> None:
+        """Soon, on a worker: import what the first look at the index needs, a quarter of a second. Once."""
+        if not self._warm:
+            self._warm = True
+            self._later(_WARM_UP_AFTER, lambda: self.executor.on_worker(_import_dicom))
 
     def _event(self, kind: str, data: Any) -> None:
         for connection in list(self.connections.values()):

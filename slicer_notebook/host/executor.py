@@ -105,6 +105,10 @@ class Executor:
         else:
             self.main.submit(lambda: self._on_main(run))
 
+    def on_worker(self, function: Callable[[], None]) -> None:
+        """Have a worker do something that nobody waits for."""
+        self._workers.submit(function)
+
     def cancel(self, key: Key, interrupt: bool = True) -> None:
         """Set the flag of a run; interrupt it if it is what the main thread is at. From any thread."""
         with self._lock:

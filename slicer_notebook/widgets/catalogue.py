@@ -15,6 +15,8 @@ __all__ = ["CatalogueReader"]
 
 #: Studies of the first page: more than any screen shows.
 FIRST: Final = 500
+#: Bytes of a compressed page that is sent as plain text: a browser's first look at it then waits for nothing.
+SHORT: Final = 65536
 
 
 class CatalogueReader:
@@ -22,7 +24,8 @@ class CatalogueReader:
 
     Args:
         ask: begins a command about the index.
-        came: told of each page, on any thread: (message, page); the message counts anew with each reading (``serial``).
+        came: told of each page, on any thread: (message, page). A message counts the readings (``serial``), names its
+            page and the last one. One short page is text in the message; others are compressed (zlib).
         failed: told why the index could not be read, in words.
     """
 
@@ -80,17 +83,21 @@ class CatalogueReader:
         if partial:
             self._ask_for(None, wanted, changed and not news)
 
-    def send_all(self) -> None:
-        """Tell all that is known: a view is new."""
+    def send_all(self, send: Callable[[dict[str, Any], bytes], None]) -> None:
+        """All that is known, for a new view."""
         with self._lock:
             messages = self._messages(False) if self.total >= 0 else []
         for message, page in messages:
-            self._came(message, page)
+            send(message, page)
 
     def _messages(self, changed: bool) -> list[tuple[dict[str, Any], bytes]]:
         head = {"type": "catalogue", "serial": self._serial, "total": self.total, "fields": self.fields}
-        pages = self._pages or [b""]
-        return [({**head, "page": number, "changed": changed}, page) for number, page in enumerate(pages)]
+        pages = self._pages
+        if not pages or (len(pages) == 1 and len(pages[0]) <= SHORT):
+            text = zlib.decompress(pages[0]).decode("utf-8") if pages else ""
+            return [({**head, "page": 0, "last": 0, "changed": changed, "text": text}, b"")]
+        last = len(pages) - 1
+        return [({**head, "page": number, "last": last, "changed": changed}, page) for number, page in enumerate(pages)]
 
     def studies(self, limit: int) -> list[dict[str, str]]:
         """The first studies, by field."""

@@ -160,7 +160,7 @@ class StudyPicker(SessionWidget):
 
     def _page_came(self, message: dict[str, Any], page: bytes) -> None:
         self._problem = {}
-        self.send(message, buffers=[page] if page else [])
+        self._send_page(message, page)
         if message["page"] != 0 or self._series:
             return
         # The first one is open from the start: most who look into a picker look there.
@@ -169,6 +169,11 @@ class StudyPicker(SessionWidget):
             self._open(first[0]["uid"])
         else:
             self._settled.set()
+
+    def _send_page(self, message: dict[str, Any], page: bytes) -> None:
+        # Megabytes go to a browser that listens; before, only what fills the screen is told.
+        if self._heard or message["last"] == 0:
+            self.send(message, buffers=[page] if page else [])
 
     def _open(self, study_uid: str) -> None:
         self._ask_index(
@@ -285,7 +290,7 @@ class StudyPicker(SessionWidget):
         """What a new view has to know. It is in no trait: those are saved with the notebook."""
         if self._problem:
             self.send({"type": "problem", **self._problem})
-        self._catalogue.send_all()
+        self._catalogue.send_all(self._send_page)
         with self._lock:
             series, ahead = dict(self._series), {uid: detail for uid, detail in self._ahead.items() if detail}
         for study, found in series.items():

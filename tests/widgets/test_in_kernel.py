@@ -113,11 +113,19 @@ def joined(kernel: Kernel, indexed: sn.Session) -> Kernel:
     return kernel
 
 
+def test_the_widgets_are_imported_while_slicer_starts(joined: Kernel) -> None:
+    joined.run(
+        "import sys, threading\n"
+        "for thread in threading.enumerate():\n"
+        "    if thread.name == 'slicer-notebook-widgets-import': thread.join(30)\n"
+        "assert 'slicer_notebook.widgets.study_picker' in sys.modules"
+    )
+
+
 def test_a_job_as_last_expression_is_a_bar_that_ends(joined: Kernel, tmp_path: Path) -> None:
     """Without anybody having imported the widgets."""
     gate = tmp_path / "gate"
     waits = f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)"
-    joined.run("import sys; assert 'slicer_notebook.widgets' not in sys.modules")
     joined.run(f"job = slicer.submit('code.run', code={waits!r})\njob")
     bar = joined.model("_job")
     assert joined.models[bar]["_job"]["state"] == "running"

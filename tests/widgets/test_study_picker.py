@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,11 +52,8 @@ class Browser(Recorder):
 
     def studies(self) -> list[dict[str, str]]:
         """Lines of the newest catalogue, by field."""
-        with self._condition:
-            found = [(m, b) for m, b in self.messages if m["type"] == "catalogue"]
-        message = found[-1][0]
-        pages = [b[0] for m, b in found if m["serial"] == message["serial"] and b]
-        lines = [line for page in dict.fromkeys(pages) for line in zlib.decompress(page).decode().split("\n")]
+        message = self.of("catalogue")[-1]
+        lines = message["text"].split("\n")
         return [dict(zip(message["fields"], line.split("\t"), strict=True)) for line in lines]
 
     def entries(self) -> dict[int, dict[str, Any]]:

@@ -1,17 +1,26 @@
 // The studies of the index in the browser: read from pages of lines, searched, filtered and sorted here, so that typing
 // waits for nobody. A study stays one line of text until it is drawn: 100,000 of them are then no 1,000,000 objects.
 
-/** Fields that tell who a patient is: neither shown nor searched while names are hidden. */
-const IDENTIFYING = new Set(["name", "id", "born", "accession", "referring", "institution", "more_identity"]);
-/** Fields that nobody types. */
-const NOT_SEARCHED = new Set(["uid", "pseudonym", "series", "images", "time"]);
+/** Fields that tell who a patient is, the last ones of a line: neither shown nor searched while names are hidden. */
+const IDENTIFYING = ["name", "id", "born", "accession", "referring", "institution", "more_identity"];
+/** The first field that is searched; nobody types those before it. */
+const SEARCHED_FROM = "date";
 /** Between the parts of a field that holds several. */
 const PART = "\x1f";
 
-/** Without case and accents, like the index's own text. */
+/** Letters that Unicode does not take apart. */
+const PLAIN = { ß: "ss", ł: "l", Ł: "l", ø: "o", Ø: "o", đ: "d", Đ: "d", ð: "d", Ð: "d", ħ: "h", Ħ: "h", ŧ: "t", Ŧ: "t", ı: "i", æ: "ae", Æ: "ae", œ: "oe", Œ: "oe", þ: "th", Þ: "th" };
+const PLAIN_PATTERN = new RegExp(`[${Object.keys(PLAIN).join("")}]`, "g");
+
+/** Without case and accents, like the index's own text. Only what is not ASCII needs more than a lower case. */
 function folded(text) {
   // biome-ignore lint: the control characters are meant
-  return /^[\x00-\x7f]*$/.test(text) ? text.toLowerCase() : text.normalize("NFKD").replace(/\p{Mn}/gu, "").toLowerCase().replaceAll("ß", "ss");
+  return text.replace(/[^\x00-\x7f]+/g, (run) => run.normalize("NFKD").replace(/\p{Mn}/gu, "").replace(PLAIN_PATTERN, (letter) => PLAIN[letter])).toLowerCase();
+}
+
+/** A day in digits as it stands in the lines: 20240131 is 2024-01-31, and 202401 is 2024-01. */
+function dashed(word) {
+  return /^\d{5,8}$/.test(word) ? [word.slice(0, 4), word.slice(4, 6), word.slice(6)].filter(Boolean).join("-") : null;
 }
 
 /** What zlib made of text. */
@@ -24,6 +33,7 @@ function studyStore() {
   let fields = [];
   let at = {};
   let lines = [];
+  let folds = [];
   let texts = [];
   let dates = new Uint32Array(0);
   let masks = new Uint32Array(0);
@@ -55,6 +65,7 @@ function studyStore() {
       at = Object.fromEntries(names.map((name, index) => [name, index]));
       store.total = total;
       lines = new Array(total);
+      folds = new Array(total);
       texts = new Array(total);
       dates = new Uint32Array(total);
       masks = new Uint32Array(total);
@@ -68,24 +79,20 @@ function studyStore() {
 
     /** Further lines, in the catalogue's order. */
     add(text) {
-      const more = text === "" ? [] : text.split("\n");
-      for (const line of more) {
-        const row = line.split("\t");
+      if (text === "") return;
+      const more = text.split("\n");
+      const plain = folded(text).split("\n");
+      for (let row = 0; row < more.length; row++) {
+        const line = more[row];
         lines[known] = line;
-        texts[known] = searchText(row);
-        dates[known] = Number(row[at.date].replaceAll("-", "")) || 0;
-        let mask = 0;
-        for (const modality of row[at.modalities].split(" ")) {
-          if (!modality) continue;
-          let bit = modalities.indexOf(modality);
-          if (bit < 0) bit = modalities.push(modality) - 1;
-          // Beyond 31 kinds the last one stands for all that are left.
-          mask |= 1 << Math.min(bit, 31);
-        }
-        masks[known] = mask >>> 0;
-        patients[known] = known === 0 ? 0 : patients[known - 1] + (row[at.pseudonym] === lastPseudonym ? 0 : 1);
-        lastPseudonym = row[at.pseudonym];
-        rowOf.set(row[at.uid], known);
+        folds[known] = plain[row];
+        texts[known] = searched(plain[row]);
+        const pseudonym = field(line, at.pseudonym);
+        patients[known] = known === 0 ? 0 : patients[known - 1] + (pseudonym === lastPseudonym ? 0 : 1);
+        lastPseudonym = pseudonym;
+        dates[known] = Number(field(line, at.date).replaceAll("-", "")) || 0;
+        masks[known] = maskOf(field(line, at.modalities));
+        rowOf.set(line.slice(0, line.indexOf("\t")), known);
         known++;
       }
       sorted.clear();
@@ -96,25 +103,23 @@ function studyStore() {
     hide(on) {
       if (on === hidden) return;
       hidden = on;
-      for (let index = 0; index < known; index++) texts[index] = searchText(lines[index].split("\t"));
+      for (let index = 0; index < known; index++) texts[index] = searched(folds[index]);
+      sorted.clear();
       former = null;
     },
 
     /** A study by its place in the catalogue. */
     study(index) {
       const row = lines[index].split("\t");
-      const found = Object.fromEntries(fields.map((name, column) => [name, row[column] ?? ""]));
-      found.index = index;
-      found.patient = patients[index];
+      const study = Object.fromEntries(fields.map((name, column) => [name, row[column] ?? ""]));
+      study.patient = patients[index];
       if (hidden) {
-        for (const name of IDENTIFYING) found[name] = "";
-        found.name = found.pseudonym;
+        for (const name of IDENTIFYING) study[name] = "";
+        study.name = study.pseudonym;
       }
-      return found;
+      return study;
     },
-    field(index, name) {
-      return lines[index].split("\t", at[name] + 1)[at[name]];
-    },
+    field: (index, name) => field(lines[index], at[name]),
     patient: (index) => patients[index],
     find: (uid) => rowOf.get(uid) ?? -1,
 
@@ -126,27 +131,27 @@ function studyStore() {
      */
     select(words, filter, sort) {
       const passing = passed(filter);
-      const hits = searched(words, passing);
+      const hits = found(words, passing);
       const order = ordered(sort.column);
-      const found = new Uint32Array(known);
+      const rows = new Uint32Array(known);
       let count = 0;
       if (sort.ascending) {
         for (let place = 0; place < known; place++) {
           const index = order ? order[place] : place;
-          if (hits[index]) found[count++] = index;
+          if (hits[index]) rows[count++] = index;
         }
       } else {
         for (let place = known - 1; place >= 0; place--) {
           const index = order ? order[place] : place;
-          if (hits[index]) found[count++] = index;
+          if (hits[index]) rows[count++] = index;
         }
       }
-      return { rows: found.subarray(0, count), passing: passing.count };
+      return { rows: rows.subarray(0, count), passing: passing.count };
     },
 
     /** Studies of each modality among those that match the words and the dates. */
     counts(words, filter) {
-      const hits = searched(words, passed({ ...filter, modalities: new Set() }), false);
+      const hits = found(words, passed({ ...filter, modalities: new Set() }), false);
       const counts = new Uint32Array(32);
       for (let index = 0; index < known; index++) {
         if (!hits[index]) continue;
@@ -156,16 +161,35 @@ function studyStore() {
     },
   };
 
-  function searchText(row) {
-    const parts = [];
-    for (let column = 0; column < fields.length; column++) {
-      const name = fields[column];
-      if (NOT_SEARCHED.has(name) || (hidden && IDENTIFYING.has(name))) continue;
-      if (row[column]) parts.push(row[column]);
+  /** Where a field begins in a line. */
+  function start(line, column) {
+    let place = 0;
+    for (let tab = 0; tab < column; tab++) place = line.indexOf("\t", place) + 1;
+    return place;
+  }
+
+  function field(line, column) {
+    const from = start(line, column);
+    const end = line.indexOf("\t", from);
+    return end < 0 ? line.slice(from) : line.slice(from, end);
+  }
+
+  /** The part of a folded line that is searched: a slice of it, not a copy. */
+  function searched(line) {
+    const from = start(line, at[SEARCHED_FROM]);
+    if (!hidden) return line.slice(from);
+    return `${line.slice(from, start(line, at[IDENTIFYING[0]]))}${field(line, at.pseudonym)}`;
+  }
+
+  /** A bit for each modality; beyond 31 kinds the last one stands for all that are left. */
+  function maskOf(names) {
+    let mask = 0;
+    for (const modality of names ? names.split(" ") : []) {
+      let bit = modalities.indexOf(modality);
+      if (bit < 0) bit = modalities.push(modality) - 1;
+      mask |= 1 << Math.min(bit, 31);
     }
-    if (hidden) parts.push(row[at.pseudonym]);
-    if (row[at.date]) parts.push(row[at.date].replaceAll("-", ""));
-    return folded(parts.join("\n"));
+    return mask >>> 0;
   }
 
   function passed(filter) {
@@ -186,17 +210,18 @@ function studyStore() {
     return { key, every, flags, count };
   }
 
-  function searched(words, passing, keep = true) {
+  function found(words, passing, keep = true) {
     const key = words.join(" ");
     // What contains "chest" is among what contains "ches".
-    const narrows = former && former.size === known && former.passing === passing.key && key.startsWith(former.key);
+    const narrows = former && former.size === known && former.passing === passing.key && key.startsWith(former.key) && !/\d/.test(key);
     const hits = new Uint8Array(known);
+    const days = words.map(dashed);
     for (let index = 0; index < known; index++) {
       if (narrows ? !former.hits[index] : !passing.every && !passing.flags[index]) continue;
       const text = texts[index];
       let all = 1;
       for (let word = 0; word < words.length; word++)
-        if (!text.includes(words[word])) {
+        if (!text.includes(words[word]) && (days[word] === null || !text.includes(days[word]))) {
           all = 0;
           break;
         }
@@ -242,7 +267,7 @@ function marked(text, words) {
   }
   const joined = plain.join("");
   const inside = new Uint8Array(text.length);
-  for (const word of words) {
+  for (const word of words.flatMap((each) => [each, dashed(each) ?? each])) {
     for (let start = joined.indexOf(word); start >= 0; start = joined.indexOf(word, start + word.length)) {
       const last = start + word.length - 1;
       const end = last + 1 < places.length ? places[last + 1] : text.length;

@@ -484,7 +484,7 @@ function render({ model, el }) {
   };
 
   async function takePage(message, buffers) {
-    const text = buffers?.length ? await inflated(buffers[0]) : "";
+    const text = buffers?.length ? await inflated(buffers[0]) : (message.text ?? "");
     if (closed || message.serial !== state.serial) return;
     if (message.page === 0) store.begin(message.total, message.fields);
     store.add(text);
@@ -509,8 +509,10 @@ function render({ model, el }) {
     if (model.get("hide_names") !== state.hidden) hide(model.get("hide_names"));
   });
   heard.on("change:columns", () => {
+    if (String(model.get("columns")) === String(state.columns)) return; // said here
     state.columns = [...model.get("columns")];
-    drawMenu();
+    // The boxes stay: one of them may have the focus.
+    for (const box of menu.querySelectorAll("input")) box.checked = state.columns.includes(box.dataset.column);
     table.setColumns(state.columns);
   });
   heard.on("msg:custom", (message, buffers) => takes[message.type]?.(message, buffers));

@@ -170,7 +170,7 @@ function studyTable({ store, columns, open, enter, chooseAll, leave, chosen, res
   function hitInSeries(study) {
     if (words.length === 0) return null;
     const visible = folded(Object.keys(COLUMNS).map((name) => study[name]).join("\n"));
-    const missing = words.find((word) => !visible.includes(word) && !visible.replaceAll("-", "").includes(word));
+    const missing = words.find((word) => !visible.includes(word) && !visible.includes(dashed(word) ?? word));
     if (!missing) return null;
     return [...study.more.split(PART), ...study.more_identity.split(PART)].find((part) => part.includes(missing)) ?? null;
   }
