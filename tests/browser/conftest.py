@@ -13,7 +13,9 @@ import pytest
 from slicer_notebook import kernelspec
 from slicer_notebook.sample_data import fetch, sample_folder
 from tests.browser.axe import axe_source, violations
+from tests.browser.catalogue import write_hospital
 from tests.browser.lab import CHROMIUM, CHROMIUM_ARGUMENTS, Lab
+from tests.browser.picking import Desk, desk_of
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -70,6 +72,12 @@ def data_folder_of_a_user(sample: Path, tmp_path_factory: pytest.TempPathFactory
     return folder
 
 
+@pytest.fixture(scope="session")
+def hospital(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The index of 40 studies of 14 patients, with pictures (`tests.browser.catalogue.hospital_studies`)."""
+    return write_hospital(tmp_path_factory.mktemp("hospital"), sample)
+
+
 @pytest.fixture(scope="module")
 def lab(root: Path, data_folder_of_a_user: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """JupyterLab with copies of the notebooks and the kernel "Slicer (headless)"."""
@@ -77,9 +85,22 @@ def lab(root: Path, data_folder_of_a_user: Path, tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture(scope="module")
+def desk(browser: playwright.Browser, lab: Lab, hospital: Path) -> Iterator[Desk]:
+    """A notebook for pickers on the hospital's studies, shared by a module's tests."""
+    with desk_of(browser, lab, hospital) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
 def dark_lab(root: Path, data_folder_of_a_user: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The same in the dark theme, and in the way of older versions: a running cell comes before a widget's messages."""
     yield from _lab(root, data_folder_of_a_user, tmp_path_factory, theme="JupyterLab Dark", subshells=False)
+
+
+@pytest.fixture(scope="module")
+def keeping_lab(root: Path, data_folder_of_a_user: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The same with "Save Widget State Automatically"."""
+    yield from _lab(root, data_folder_of_a_user, tmp_path_factory, widget_state=True)
 
 
 def _lab(root: Path, data: Path, tmp_path_factory: pytest.TempPathFactory, **options: Any) -> Iterator[Lab]:

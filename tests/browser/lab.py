@@ -19,12 +19,24 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+import nbformat
 import numpy as np
 import numpy.typing as npt
+from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-__all__ = ["CELL_TIMEOUT", "CHROMIUM", "CHROMIUM_ARGUMENTS", "SHORT", "Lab", "Notebook", "decoded", "picture_of"]
+__all__ = [
+    "CELL_TIMEOUT",
+    "CHROMIUM",
+    "CHROMIUM_ARGUMENTS",
+    "SHORT",
+    "Lab",
+    "Notebook",
+    "decoded",
+    "picture_of",
+    "write_notebook",
+]
 
 #: Debian's; Playwright's own is not downloaded.
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
@@ -55,6 +67,7 @@ class Lab:
         theme: name of the theme.
         subshells: what the browser says to widgets is heard while a cell runs (JupyterLab's default from 4.4 on, with
             ipykernel 7); else after its end, as before.
+        widget_state: "Save Widget State Automatically" is on: what widgets share with the browser is saved, too.
         environment: further environment variables, for its kernels.
     """
 
@@ -65,12 +78,14 @@ class Lab:
         *,
         theme: str = "JupyterLab Light",
         subshells: bool = True,
+        widget_state: bool = False,
         environment: dict[str, str],
     ) -> None:
         self._home = home
         self.root = root
         self._theme = theme
         self._subshells = subshells
+        self._widget_state = widget_state
         self._environment = environment
         self._token = secrets.token_hex(16)
         with socket.socket() as probe:
@@ -89,6 +104,10 @@ class Lab:
         (extension / "themes.jupyterlab-settings").write_text(json.dumps({"theme": self._theme}), encoding="utf-8")
         kernels = {"commsOverSubshells": "perCommTarget" if self._subshells else "disabled"}
         (extension / "kernels-settings.jupyterlab-settings").write_text(json.dumps(kernels), encoding="utf-8")
+        manager = folder / "@jupyter-widgets" / "jupyterlab-manager"
+        manager.mkdir(parents=True, exist_ok=True)
+        saving = {"saveState": self._widget_state}
+        (manager / "plugin.jupyterlab-settings").write_text(json.dumps(saving), encoding="utf-8")
         return folder
 
     def __enter__(self) -> Lab:
@@ -218,8 +237,11 @@ class Notebook:
         Raises:
             AssertionError: it did not end in time, or raised.
         """
+        # A cell that is run again shows its former number for a moment.
+        former = self.cell(text).locator(".jp-InputPrompt").inner_text().strip() or "[ ]:"
         cell = self.start(text)
-        expect(cell.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]:"), timeout=CELL_TIMEOUT)
+        ended = re.compile(rf"^(?!{re.escape(former)})\[\d+\]:")
+        expect(cell.locator(".jp-InputPrompt")).to_have_text(ended, timeout=CELL_TIMEOUT)
         output = cell.locator(".jp-OutputArea").first
         errors = output.locator("[data-mime-type='application/vnd.jupyter.error'], [data-mime-type$='stderr']")
         assert errors.count() == 0, errors.first.inner_text()
@@ -273,6 +295,16 @@ class Notebook:
     def save(self) -> None:
         """Save the notebook and wait until it is saved."""
         self.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.save()")
+
+
+def write_notebook(lab: Lab, name: str, *cells: str, kernel: str = "python3") -> str:
+    """A notebook in the server's folder; its path there."""
+    notebook = new_notebook(
+        cells=[new_code_cell(cell) for cell in cells],
+        metadata={"kernelspec": {"name": kernel, "display_name": kernel, "language": "python"}},
+    )
+    nbformat.write(notebook, lab.root / name)
+    return name
 
 
 def picture_of(image: Locator) -> npt.NDArray[np.uint8]:

@@ -8,27 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import numpy as np
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Locator, Page, expect
 
 import slicer_notebook as sn
-from tests.browser.lab import CELL_TIMEOUT, SHORT, Lab, Notebook, picture_of
+from tests.browser.lab import CELL_TIMEOUT, SHORT, Lab, Notebook, picture_of, write_notebook
 
 #: Seconds for one test: each starts a JupyterLab's kernel and a Slicer.
 pytestmark = pytest.mark.timeout(300)
-
-
-def write_notebook(lab: Lab, name: str, *cells: str, kernel: str = "python3") -> str:
-    """A notebook in the server's folder; its path there."""
-    notebook = new_notebook(
-        cells=[new_code_cell(cell) for cell in cells],
-        metadata={"kernelspec": {"name": kernel, "display_name": kernel, "language": "python"}},
-    )
-    nbformat.write(notebook, lab.root / name)
-    return name
 
 
 def joined(notebook: Notebook) -> sn.Session:
@@ -71,11 +59,11 @@ def pick(notebook: Notebook, screenshots: Path) -> Locator:
     expect(picker.locator(".sn-thumb img")).to_have_js_property("complete", True, timeout=SHORT)
     search = picker.get_by_role("searchbox")
     search.press_sequentially("no such patient")
-    expect(picker.locator(".sn-study")).to_have_count(0)
+    expect(picker.locator(".sn-study-row")).to_have_count(0)
     expect(picker.get_by_text("No study matches")).to_be_visible()
     search.fill("")
     search.press_sequentially("lidc 2000-01 ct")
-    expect(picker.locator(".sn-study")).to_have_count(1)
+    expect(picker.locator(".sn-study-row")).to_have_count(1)
     expect(picker.locator("mark")).to_have_text(["LIDC", "2000-01", "CT"])
     button = picker.get_by_role("button", name="Load")
     expect(button).to_be_disabled()
@@ -153,10 +141,10 @@ def test_the_picker_by_keyboard_and_through_a_lost_slicer(page: Page, dark_lab: 
     expect(picker.get_by_text("The index holds no study yet.")).to_be_visible()
     notebook.run("fetch()")
     # It saw the new index by itself.
-    expect(picker.locator(".sn-study")).to_have_count(1, timeout=SHORT)
+    expect(picker.locator(".sn-study-row")).to_have_count(1, timeout=SHORT)
     picker.get_by_role("searchbox").focus()
     page.keyboard.press("ArrowDown")
-    expect(picker.locator(".sn-study:focus")).to_have_count(1)
+    expect(picker.locator(".sn-table:focus")).to_have_count(1)
     page.keyboard.press("ArrowRight")
     card = picker.locator(".sn-card:focus")
     expect(card).to_have_count(1, timeout=SHORT)
@@ -184,7 +172,7 @@ def test_the_picker_by_keyboard_and_through_a_lost_slicer(page: Page, dark_lab: 
     notebook.run("slicer.restart()")
     for widget in (picker, views):
         expect(widget.locator(".sn-banner")).to_be_hidden(timeout=SHORT)
-    expect(picker.locator(".sn-study")).to_have_count(1, timeout=SHORT)
+    expect(picker.locator(".sn-study-row")).to_have_count(1, timeout=SHORT)
     notebook.shut_down()
 
 

@@ -1,0 +1,95 @@
+"""A study picker on the hospital's 40 studies, in one notebook that the tests of a module share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Locator, Page, expect
+
+import slicer_notebook as sn
+from tests.browser.catalogue import HOSPITAL, Study, hospital_studies
+from tests.browser.lab import SHORT, Lab, Notebook, write_notebook
+
+__all__ = ["WINDOW", "Desk", "Looking", "busy", "desk_of", "newest", "open_study"]
+
+#: CSS pixels of a laptop's screen.
+WINDOW = {"width": 1440, "height": 900}
+
+Looking = Callable[[Page, str], list[str]]
+
+
+class Desk:
+    """A notebook with a session "slicer" on the hospital's index, and cells that show pickers.
+
+    Attributes:
+        notebook: the notebook.
+        page: its page.
+        slicer: another session on its Slicer, from the tests' process.
+    """
+
+    def __init__(self, notebook: Notebook, slicer: sn.Session) -> None:
+        self.notebook = notebook
+        self.page = notebook.page
+        self.slicer = slicer
+
+    def picker(self) -> Locator:
+        """A new picker, with all studies and the cards of the first; nothing is loaded, nothing waits."""
+        self.slicer.call("loads.cancel")
+        self.slicer.call("loads.clear")
+        self.slicer.clear()
+        found = self.notebook.run("picker = sn.StudyPicker").locator(".sn-picker")
+        expect(found.locator(".sn-tally")).to_have_text(f"{HOSPITAL} studies", timeout=SHORT)
+        expect(found.locator(".sn-card img").first).to_be_visible(timeout=SHORT)
+        self.notebook.scroll_to(found)
+        return found
+
+    def volumes(self) -> list[str]:
+        """Names of the scene's volumes."""
+        return sorted(volume.name for volume in self.slicer.nodes("vtkMRMLScalarVolumeNode"))
+
+
+@contextmanager
+def desk_of(browser: Browser, lab: Lab, hospital: Path) -> Iterator[Desk]:
+    """Open it in a page of its own; the kernel and its Slicer end with it."""
+    path = write_notebook(
+        lab,
+        "desk.ipynb",
+        f"import slicer_notebook as sn\nslicer = sn.launch()\nslicer.dicom.database = {str(hospital)!r}",
+        "picker = sn.StudyPicker(slicer)\npicker",
+    )
+    context = browser.new_context(viewport=WINDOW, device_scale_factor=1)
+    notebook = Notebook(context.new_page(), lab, path)
+    notebook.run("sn.launch()")
+    with sn.connect(notebook.value("print(slicer._launched.connection_file)")) as slicer:
+        yield Desk(notebook, slicer)
+    notebook.shut_down()
+    context.close()
+
+
+@contextmanager
+def busy(slicer: sn.Session, gate: Path) -> Iterator[None]:
+    """Slicer's main thread is at something else, so that what is read waits for the scene."""
+    job = slicer.submit("code.run", code=f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(.01)")
+    try:
+        yield
+    finally:
+        gate.touch()
+        job.result(20)
+
+
+def newest(modalities: str) -> Study:
+    """The youngest study of the hospital with series of these modalities, blank-separated, in order of the series."""
+    return next(each for each in hospital_studies() if " ".join(kind[1] for kind in each.series) == modalities)
+
+
+def open_study(picker: Locator, study: Study) -> Locator:
+    """Search a study by its accession number; its cards, with pictures."""
+    picker.get_by_role("searchbox").fill(study.accession)
+    expect(picker.locator(".sn-study-row")).to_have_count(1)
+    picker.locator(f".sn-study-row[data-uid='{study.uid}']").click()
+    cards = picker.locator(".sn-card[data-uid]")
+    expect(cards).to_have_count(len(study.series), timeout=SHORT)
+    expect(picker.locator(".sn-card img")).to_have_count(len(study.series), timeout=SHORT)
+    return cards
