@@ -45,7 +45,7 @@ class Loads:
         #: Ids of this widget's entries since it last asked while none of its own was under way.
         self._mine: list[int] = []
         #: Requests whose ids are not known yet.
-        self._asked: set[object] = set()
+        self._asked: dict[object, list[str]] = {}
         self._told = True
 
     def refresh(self) -> None:
@@ -57,8 +57,14 @@ class Loads:
         with self._lock:
             if not self._busy():
                 self._mine = []
+            pending = {uid for uids in self._asked.values() for uid in uids}
+            own = (self._entries.get(number, {}) for number in self._mine)
+            pending |= {entry["series"] for entry in own if entry.get("state") in _GOES_ON}
+            series = [uid for uid in series if uid not in pending]
+            if not series:
+                return  # a second press of the button
             request = object()
-            self._asked.add(request)
+            self._asked[request] = series
             self._told = False
 
         def added(job: Job[Any]) -> None:
@@ -66,7 +72,7 @@ class Loads:
             with self._lock:
                 if request not in self._asked:
                     return  # of a Slicer that was lost
-                self._asked.remove(request)
+                del self._asked[request]
                 if error is None:
                     self._mine += [entry["id"] for entry in job.result(0) if entry["id"] not in self._mine]
             if error is None:
@@ -76,7 +82,7 @@ class Loads:
 
         if self._ask("loads.add", added, series=series, **args) is None:
             with self._lock:
-                self._asked.discard(request)
+                self._asked.pop(request, None)
 
     def cancel(self, ids: list[int] | None = None) -> None:
         """Stop those of ``ids``, of this widget's own without them."""
@@ -119,7 +125,7 @@ class Loads:
     def lost(self) -> None:
         """There is no Slicer any more, and no queue."""
         with self._lock:
-            self._entries, self._mine, self._asked, self._told = {}, [], set(), True
+            self._entries, self._mine, self._asked, self._told = {}, [], {}, True
         self._changed([], [], [], everything=True)
 
     def _listed(self, job: Job[Any]) -> None:
