@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import msgspec
 
@@ -23,6 +22,7 @@ from slicer_notebook.session.thumbnails import Thumbnails, collect
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+    from slicer_notebook.session.headers import Header, HeaderDifferences
     from slicer_notebook.session.job import Job
     from slicer_notebook.session.session import Session
 
@@ -45,6 +45,9 @@ class Dicom:
         database: path of the index where Slicer runs; ``None`` is the user's own.
         queue: `LoadQueue`: series that are loaded one after the other, while the notebook goes on.
     """
+
+    #: Makes the rich display of a header; set by `slicer_notebook.widgets`, which this layer does not import.
+    header_display: ClassVar[Callable[[Header], Any] | None] = None
 
     def __init__(self, session: Session, database: str | None = None) -> None:
         self._session = session
@@ -161,8 +164,10 @@ class Dicom:
                 )
         return [record for uid in uids for record in members[uid]]
 
-    def header(self, uid: str | Series) -> Dataset:
+    def header(self, uid: str | Series) -> Header:
         """The header of an instance, or of the first one of a series, without pixel data.
+
+        A pydicom ``Dataset``, which a notebook shows as a tree to search in; ``header.find("echo")`` lists elements.
 
         Args:
             uid: a SOP or Series Instance UID of the index, or a `Series`.
@@ -171,10 +176,42 @@ class Dicom:
             UidNotFoundError: no such instance or series in the index.
             FileFormatError: its file is gone, cannot be read, or is another than when it was indexed.
         """
-        import pydicom
+        from slicer_notebook.session.headers import Header
 
         raw: bytes = self._session.call("dicom.header", uid=_uid(uid), database=self.database)
-        return pydicom.dcmread(io.BytesIO(raw), force=True)
+        return Header.of(raw)
+
+    def compare(
+        self, a: str | Series | Dataset, b: str | Series | Dataset, ignore: Collection[str] = ()
+    ) -> HeaderDifferences:
+        """What differs between two headers: numbers by value, sequences item by item, private elements by creator.
+
+        Args:
+            a, b: SOP or Series Instance UIDs of the index, `Series` (of a series, its first instance), or headers.
+            ignore: left out: ``"uids"``, ``"times"``, ``"numbers"``, ``"position"`` (what any two instances differ in,
+                listed apart without), ``"private"``, keywords, tags as ``"0018,0050"``.
+
+        Raises:
+            UidNotFoundError: no such instance or series in the index.
+            FileFormatError: a file is gone, cannot be read, or is another than when it was indexed.
+            ArgumentError: neither a UID, a series nor a header; no such word, keyword or tag in ``ignore``.
+        """
+        from slicer_notebook.session.headers import compare
+
+        (one, first), (other, second) = self._header_for(a), self._header_for(b)
+        note = "The first instances of the series are compared." if first and second else ""
+        if first != second:
+            note = f"Of series {'a' if first else 'b'}, the first instance is compared."
+        return compare(one, other, ignore, note=note)
+
+    def _header_for(self, of: str | Series | Dataset) -> tuple[Dataset, bool]:
+        """A header, and whether it stands for a series."""
+        from pydicom import Dataset
+
+        if isinstance(of, Dataset):
+            return of, False
+        found = self.header(of)
+        return found, _uid(of) == found.get("SeriesInstanceUID")
 
     def attributes(self, of: str | Series | Sequence[str | Series], *keywords: str) -> dict[str, dict[str, Any]]:
         """Any attributes of instances or series (of a series' first instance), read from their files.
@@ -197,7 +234,7 @@ class Dicom:
         )
         return found
 
-    def _header_of(self, node: Node, uid: str) -> Dataset:
+    def _header_of(self, node: Node, uid: str) -> Header:
         """Header of a loaded node's first instance. Raises `ArgumentError` for a node that is not from DICOM."""
         if not uid:
             raise ArgumentError(

@@ -14,6 +14,7 @@ from tests.session.conformance import (  # noqa: F401 - the cases
     code,
     dicom,
     files,
+    headers,
     jobs,
     loads,
     nodes,
