@@ -116,7 +116,7 @@ def test_the_first_look(notebook_environment: None, root: Path) -> None:
 
 
 def test_a_notebook_on_the_slicer_kernel(notebook_environment: None, root: Path) -> None:
-    done = Executed(root / "notebooks" / "02_slicer_kernel.ipynb")
+    done = Executed(root / "notebooks" / "04_slicer_kernel.ipynb")
     assert done.data("slicer.app.applicationVersion", "text/plain").startswith("('5.")
     assert "running" in done.data("sn.connect()", "text/plain")
     assert done.data("arrayFromVolume", "text/plain") == "((133, 512, 512), True)"
