@@ -66,18 +66,27 @@ class JobContext:
             JobCancelledError: the run was cancelled while the main thread was at something else.
         """
         if self._submit is not None:
-            waited: T = self._when_free(self._submit(function))
+            waited: T = self._when_free(self._submit, function)
             return waited
         if self._on_main is None:
             return function()
         result: T = self._on_main(function)
         return result
 
-    def _when_free(self, future: Future[Any]) -> Any:
+    def _when_free(self, submit: Callable[[Callable[[], Any]], Future[Any]], function: Callable[[], Any]) -> Any:
+        # A busy main thread keeps what it was given: not the function, which holds the voxels of a whole series.
+        given = [function]
+        del function
+
+        def take_and_run() -> Any:
+            return given.pop()()
+
+        future = submit(take_and_run)
         while not future.done():
             wait([future], timeout=_LOOK_EVERY)
             # What has begun there is left to end: nobody knows what half of it would leave behind.
             if self.cancelled.is_set() and future.cancel():
+                given.clear()
                 self.check()
         return future.result()
 

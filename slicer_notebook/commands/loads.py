@@ -5,16 +5,19 @@ An entry is a dictionary: ``id``; ``series`` and ``study`` (UIDs); ``title`` ("3
 below 0 while unknown; ``text``: what it is at; ``seconds``, ``seconds_left`` (None while unknown); ``show``; ``by``:
 who asked; ``volumes``, ``sequences``, ``images``: references of the nodes made; ``warnings``; ``error``: message, hint
 and kind, empty without one. The event "loads" tells of ``entries`` that changed, whole, and of the ids of those that
-are ``gone``.
+are ``gone`` since, at most ten times a second; the last state of each is always told.
 """
 
 from __future__ import annotations
 
 import bisect
+import contextlib
 import itertools
+import logging
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,12 +35,14 @@ __all__ = ["LoadQueue"]
 
 #: Entries that have ended and are kept.
 KEPT: Final = 50
-#: Seconds between two events of one entry's progress.
+#: Seconds between two events.
 EVERY: Final = 0.1
 #: Seconds, and the part done, before which nobody knows how long the rest takes.
 _SURE_AFTER, _SURE_FROM = 0.4, 0.03
 #: How much a new guess of the seconds left counts against the former ones.
 _SMOOTH: Final = 0.3
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -114,7 +119,7 @@ class _Amounts:
 
 
 class LoadQueue:
-    """The queue of a Slicer, and the thread that works it off.
+    """The queue of a Slicer, the thread that works it off, and the one that tells of it.
 
     Args:
         host: the Slicer.
@@ -127,73 +132,96 @@ class LoadQueue:
         self._entries: dict[int, Entry] = {}
         self._next = 1
         self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
+        #: What has changed since the last event.
+        self._news: dict[int, Entry] = {}
+        self._gone: list[int] = []
+        self._threads: list[threading.Thread] = []
 
     def add(self, series: list[str], by: str, **how: Any) -> list[Entry]:
         """Put series at the end. One that waits or is being loaded already is not put there twice."""
+        described = {uid: _description(uid, how["database"]) for uid in series}
         found = []
         with self._changed:
             for uid in series:
                 entry = self._under_way(uid, how["database"])
                 if entry is None:
-                    entry = Entry(self._next, uid, by=by, title=uid, **how)
+                    entry = Entry(self._next, uid, by=by, **how)
+                    entry.study, entry.title, entry.modality = described[uid]
                     self._next += 1
-                    self._describe(entry)
                     self._entries[entry.id] = entry
                 found.append(entry)
-            self._changed.notify_all()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="slicer-notebook-loads", daemon=True)
-                self._thread.start()
-        self._tell(*found)
+            self._tell(*found)
+            self._begin()
         return found
+
+    def _begin(self) -> None:
+        if not self._threads:
+            for name, work in (("loads", self._work), ("loads-news", self._tell_news)):
+                self._threads.append(threading.Thread(target=work, name=f"slicer-notebook-{name}", daemon=True))
+                self._threads[-1].start()
 
     def _under_way(self, uid: str, database: str | None) -> Entry | None:
         same = (e for e in self._entries.values() if e.goes_on and (e.series, e.database) == (uid, database))
         return next(same, None)
 
-    def _describe(self, entry: Entry) -> None:
-        try:
-            found = _open_index(entry.database).series(SeriesInstanceUID=entry.series)
-        except SlicerNotebookError:
-            return  # loading it will say the same
-        if found:
-            record = found[0]
-            words = record.SeriesDescription or record.ProtocolName or record.BodyPartExamined or record.Modality
-            parts = [str(record.SeriesNumber) if record.SeriesNumber is not None else "", words or ""]
-            entry.title = ": ".join(part for part in parts if part) or entry.series
-            entry.study, entry.modality = record.StudyInstanceUID, record.Modality or ""
-
-    def entries(self) -> list[Entry]:
-        """All of them, oldest first."""
+    def plain(self, entries: Iterable[Entry] | None = None) -> list[dict[str, Any]]:
+        """What notebooks are told of these, or of all, oldest first; each once."""
         with self._changed:
-            return list(self._entries.values())
+            wanted = self._entries.values() if entries is None else entries
+            return [entry.plain() for entry in {entry.id: entry for entry in wanted}.values()]
 
     def cancel(self, ids: list[int] | None) -> list[Entry]:
         """Stop these, or all that go on; those that were stopped or are about to."""
-        stopped = []
         with self._changed:
-            for entry in self._entries.values():
-                if entry.goes_on and (ids is None or entry.id in ids):
-                    stopped.append(entry)
-                    if entry.context is not None:
-                        entry.context.cancelled.set()
-                        entry.text = "Stopping"
-                    else:
-                        entry.state = "cancelled"
-        self._tell(*stopped)
+            stopped = [e for e in self._entries.values() if e.goes_on and (ids is None or e.id in ids)]
+            for entry in stopped:
+                if entry.context is not None:
+                    entry.context.cancelled.set()
+                    entry.text = "Stopping"
+                else:
+                    entry.state = "cancelled"
+            self._tell(*stopped)
+            self._forget_oldest()
         return stopped
 
     def clear(self, ids: list[int] | None = None) -> list[int]:
         """Forget those that have ended; their ids."""
         with self._changed:
             gone = [e.id for e in self._entries.values() if not e.goes_on and (ids is None or e.id in ids)]
-            for number in gone:
-                del self._entries[number]
-        self._tell(gone=gone)
+            self._forget(gone)
         return gone
 
-    # -- the thread --------------------------------------------------------------------------------------------------
+    def _forget_oldest(self) -> None:
+        ended = [entry.id for entry in self._entries.values() if not entry.goes_on]
+        self._forget(ended[: max(0, len(ended) - KEPT)])
+
+    def _forget(self, ids: list[int]) -> None:
+        for number in ids:
+            del self._entries[number]
+        self._gone += ids
+        self._changed.notify_all()
+
+    # -- news --------------------------------------------------------------------------------------------------------
+
+    def _tell(self, *entries: Entry) -> None:
+        """These have changed. With the lock held, like all that changes one."""
+        self._news.update((entry.id, entry) for entry in entries)
+        self._changed.notify_all()
+
+    def _tell_news(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._news or self._gone)
+                # Also of one that is gone by now: whoever waits for it learns how it ended.
+                event = {"entries": self.plain(self._news.values()), "gone": self._gone}
+                self._news, self._gone = {}, []
+            try:
+                self._host.tell("loads", event)
+            except Exception:  # noqa: BLE001 - one event that is lost is better than all that follow
+                _log.exception("The notebooks were not told of the load queue.")
+            time.sleep(EVERY)
+
+    # -- loading -----------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
         while True:
@@ -201,18 +229,15 @@ class LoadQueue:
                 while (entry := self._first_waiting()) is None:
                     self._changed.wait()
                 entry.state, entry.began = "loading", time.monotonic()
-                entry.context = self._job.another(lambda _done, _text, _data: None)
-            self._tell(entry)
-            self._load(entry, entry.context)
-            self._tell(entry, gone=self._forget_oldest())
+                job = entry.context = self._job.another(lambda _done, _text, _data: None)
+                self._tell(entry)
+            self._load(entry, job)
 
     def _first_waiting(self) -> Entry | None:
         return next((entry for entry in self._entries.values() if entry.state == "waiting"), None)
 
     def _load(self, entry: Entry, job: context.JobContext) -> None:
         reporter = _Reporter(self, entry, job)
-        error: BaseException | None = None
-        found: dict[str, Any] = {}
         try:
             with context.running(job):
                 found = load_series(
@@ -220,41 +245,45 @@ class LoadQueue:
                     entry.database, reporter.begun,
                 )  # fmt: skip
         except BaseException as exc:  # noqa: BLE001 - it belongs to the entry; the others go on
-            error = exc
-        with self._changed:
-            entry.context, entry.text, entry.seconds_left = None, "", None
-            entry.seconds = time.monotonic() - entry.began
-            if error is None:
+            # In words: the error itself would keep all that was read.
+            words, stopped = error_in_words(exc), isinstance(exc, JobCancelledError)
+            with self.changing(entry):
+                entry.state, entry.error = ("cancelled", {}) if stopped else ("failed", words)
+                self._ended(entry)
+        else:
+            with self.changing(entry):
                 entry.state, entry.progress = "done", 1.0
                 entry.files[0], entry.bytes[0] = entry.files[1], entry.bytes[1]
                 entry.warnings = found.pop("warnings")
                 entry.nodes = found
-            elif isinstance(error, JobCancelledError):
-                entry.state = "cancelled"
-            else:
-                entry.state, entry.error = "failed", error_in_words(error)
+                self._ended(entry)
 
-    def _forget_oldest(self) -> list[int]:
+    def _ended(self, entry: Entry) -> None:
+        entry.context, entry.text, entry.seconds_left = None, "", None
+        entry.seconds = time.monotonic() - entry.began
+        self._forget_oldest()
+
+    @contextlib.contextmanager
+    def changing(self, entry: Entry) -> Iterator[None]:
+        """Changes of the block are seen as one, and told."""
         with self._changed:
-            ended = [entry.id for entry in self._entries.values() if not entry.goes_on]
-            gone = ended[: max(0, len(ended) - KEPT)]
-            for number in gone:
-                del self._entries[number]
-        return gone
-
-    def _tell(self, *entries: Entry, gone: list[int] | None = None) -> None:
-        if entries or gone:
-            with self._changed:
-                plain = [entry.plain() for entry in _unique(entries)]
-            self._host.tell("loads", {"entries": plain, "gone": gone or []})
-
-    def progressed(self, entry: Entry) -> None:
-        """An entry's progress has changed."""
-        self._tell(entry)
+            yield
+            self._tell(entry)
 
 
-def _unique(entries: tuple[Entry, ...]) -> list[Entry]:
-    return list({entry.id: entry for entry in entries}.values())
+def _description(uid: str, database: str | None) -> tuple[str, str, str]:
+    """Study, title and modality of a series, as far as the index knows."""
+    try:
+        found = _open_index(database).series(SeriesInstanceUID=uid)
+    except SlicerNotebookError:
+        found = []  # loading it will say the same
+    if not found:
+        return "", uid, ""
+    record = found[0]
+    words = record.SeriesDescription or record.ProtocolName or record.BodyPartExamined or record.Modality
+    parts = [str(record.SeriesNumber) if record.SeriesNumber is not None else "", words or ""]
+    title = ": ".join(part for part in parts if part) or uid
+    return record.StudyInstanceUID, title, record.Modality or ""
 
 
 class _Reporter:
@@ -265,34 +294,37 @@ class _Reporter:
         self._entry = entry
         self._job = job
         self._amounts: _Amounts | None = None
-        self._last = 0.0
 
     def begun(self, planned: SeriesPlan) -> Any:
         """The plan is made; what is told of each plane."""
         self._amounts = _Amounts(planned)
-        self._entry.files = [0, self._amounts.files]
-        self._entry.bytes = [0, self._amounts.bytes]
-        self._entry.progress = 0.0
-        self._queue.progressed(self._entry)
+        with self._queue.changing(self._entry):
+            self._entry.files = [0, self._amounts.files]
+            self._entry.bytes = [0, self._amounts.bytes]
+            self._entry.progress = 0.0
         return self.report
 
     def report(self, planes: int, of: int, text: str) -> None:
         """So many planes are read. Raises `JobCancelledError`."""
-        self._job.check()
-        entry, now = self._entry, time.monotonic()
         assert self._amounts is not None
-        files, done = self._amounts.after(planes)
-        entry.files = [files, self._amounts.files]
-        entry.bytes = [done, self._amounts.bytes]
-        entry.progress, entry.text = planes / of, text
-        passed = now - entry.began
-        if passed > _SURE_AFTER and _SURE_FROM < entry.progress < 1:
-            left = passed * (1 - entry.progress) / entry.progress
-            former = entry.seconds_left
-            entry.seconds_left = round(left if former is None else former + _SMOOTH * (left - former), 2)
-        if now - self._last >= EVERY:
-            self._last = now
-            self._queue.progressed(entry)
+        entry = self._entry
+        with self._queue.changing(entry):
+            self._job.check()
+            entry.files[0], entry.bytes[0] = self._amounts.after(planes)
+            entry.progress = planes / of
+            entry.text = text if planes < of else "Into the scene"
+            entry.seconds_left = _seconds_left(entry)
+
+
+def _seconds_left(entry: Entry) -> float | None:
+    if entry.progress >= 1:
+        return None  # Slicer may be busy for any time
+    passed = time.monotonic() - entry.began
+    if passed < _SURE_AFTER or entry.progress < _SURE_FROM:
+        return entry.seconds_left
+    left = passed * (1 - entry.progress) / entry.progress
+    former = entry.seconds_left
+    return round(left if former is None else former + _SMOOTH * (left - former), 2)
 
 
 _queues: dict[int, LoadQueue] = {}
@@ -325,20 +357,20 @@ def add(
     """
     how = {"show": show, "strict": strict, "rectify": rectify, "quantity": quantity, "database": database}
     queue = _queue(host)
-    entries = queue.add(series, by, **how)
-    return [entry.plain() for entry in _unique(tuple(entries))]
+    return queue.plain(queue.add(series, by, **how))
 
 
 @command("loads.list", thread="worker", urgent=True, journal=False)
 def entries(host: Host) -> list[dict[str, Any]]:
     """What waits, is being loaded or has ended (the last 50), oldest first."""
-    return [entry.plain() for entry in _queue(host).entries()]
+    return _queue(host).plain()
 
 
 @command("loads.cancel", thread="worker", urgent=True)
 def cancel(host: Host, ids: list[int] | None = None) -> list[dict[str, Any]]:
     """Stop these entries, or all without ids; nothing half-loaded is left. Those that were stopped or are about to."""
-    return [entry.plain() for entry in _queue(host).cancel(ids)]
+    queue = _queue(host)
+    return queue.plain(queue.cancel(ids))
 
 
 @command("loads.clear", thread="worker", urgent=True, journal=False)

@@ -1,10 +1,9 @@
-"""The load queue on a real Slicer: order, progress, cancel, what fails, what every notebook sees."""
+"""The load queue on a real Slicer: order, progress, cancel, what every notebook sees."""
 
 from __future__ import annotations
 
-import shutil
 import threading
-from collections.abc import Iterator
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,106 +11,7 @@ import numpy as np
 import pytest
 
 import slicer_notebook as sn
-from tests.dicom import make
-
-STUDY = "1.2.826.0.7"
-
-
-def uid(number: int) -> str:
-    return f"{STUDY}.{number}"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    for number in (1, 2, 3):
-        make.write_series(
-            tmp_path / str(number),
-            shape=(20, 64, 64),
-            StudyInstanceUID=STUDY,
-            SeriesInstanceUID=uid(number),
-            SeriesNumber=number,
-            SeriesDescription=f"Axial {number}",
-            PatientID="P1",
-        )
-    return tmp_path
-
-
-@pytest.fixture
-def queue(slicer: sn.Session, folder: Path) -> Iterator[Queue]:
-    former, slicer.dicom.database = slicer.dicom.database, str(folder / "index.sqlite3")
-    slicer.dicom.index(folder).result(60)
-    found = Queue(slicer)
-    yield found
-    slicer.call("loads.cancel")
-    found.ended()
-    slicer.call("loads.clear")
-    found.subscription.close()
-    slicer.dicom.database = former
-
-
-class Queue:
-    """A session's view of the queue."""
-
-    def __init__(self, slicer: sn.Session) -> None:
-        self.slicer = slicer
-        self.known: dict[int, dict[str, Any]] = {}
-        self.history: list[dict[str, Any]] = []
-        self._news = threading.Condition()
-        self.subscription = slicer.on("loads", self._take)
-
-    def _take(self, event: dict[str, Any]) -> None:
-        with self._news:
-            for entry in event["entries"]:
-                self.history.append(entry)
-                self.known[entry["id"]] = entry
-            for number in event["gone"]:
-                self.known.pop(number, None)
-            self._news.notify_all()
-
-    def add(self, *series: str, **how: Any) -> list[int]:
-        entries = self.slicer.call("loads.add", series=list(series), database=self.slicer.dicom.database, **how)
-        return [entry["id"] for entry in entries]
-
-    def until(self, condition: Any, what: str) -> None:
-        with self._news:
-            assert self._news.wait_for(condition, 30), f"{what}; known: {self.known}"
-
-    def ended(self, *ids: int) -> list[dict[str, Any]]:
-        """The entries, when they have ended."""
-
-        def over() -> bool:
-            wanted = ids or tuple(self.known)
-            return all(n in self.known and self.known[n]["state"] not in ("waiting", "loading") for n in wanted)
-
-        self.until(over, "the end of loading")
-        return [self.known[number] for number in ids]
-
-
-def scene(slicer: sn.Session) -> tuple[int, int]:
-    """How many nodes and subject hierarchy items there are."""
-    found: tuple[int, int] = tuple(
-        slicer.eval(
-            "[slicer.mrmlScene.GetNumberOfNodes(), slicer.mrmlScene.GetSubjectHierarchyNode().GetNumberOfItems()]"
-        )
-    )
-    return found
-
-
-class Busy:
-    """Keeps Slicer's main thread busy until it is let go."""
-
-    def __init__(self, slicer: sn.Session, gate: Path) -> None:
-        self._gate = gate
-        self._job = slicer.submit(
-            "code.run", code=f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(.01)"
-        )
-
-    def __enter__(self) -> Busy:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._gate.touch()
-        self._job.result(30)
+from tests.commands.loading import Busy, Queue, uid
 
 
 def test_series_are_loaded_one_after_the_other(queue: Queue) -> None:
@@ -140,11 +40,17 @@ def test_what_is_loaded_is_what_load_gives(queue: Queue) -> None:
     assert set(found[uid(1)]) == {entry["volumes"][0], expected}
 
 
-def test_progress_tells_files_bytes_and_time(queue: Queue) -> None:
-    [number] = queue.add(uid(1))
+def test_progress_tells_files_bytes_and_time(queue: Queue, tmp_path: Path) -> None:
+    with Busy(queue.slicer, tmp_path / "gate"):
+        [number] = queue.add(uid(1))
+        queue.until_read(number)
+        # Slicer is busy, for how long nobody knows.
+        waits = queue.known[number]
+        assert (waits["state"], waits["text"], waits["seconds_left"]) == ("loading", "Into the scene", None)
     queue.ended(number)
     states = [entry for entry in queue.history if entry["id"] == number]
-    assert [e["state"] for e in states if e["state"] == "waiting"] == ["waiting"]
+    order = ("waiting", "loading", "done")
+    assert [e["state"] for e in states] == sorted((e["state"] for e in states), key=order.index)
     known = [e for e in states if e["files"][1]]
     assert known
     for entry in known:
@@ -164,17 +70,6 @@ def test_a_series_that_waits_is_not_queued_twice(queue: Queue, tmp_path: Path) -
     queue.ended(*again)
 
 
-def test_a_failure_is_in_its_entry_and_the_others_go_on(queue: Queue, folder: Path) -> None:
-    shutil.rmtree(folder / "2")
-    ids = queue.add(uid(2), "9.9.9", uid(1))
-    gone, unknown, good = queue.ended(*ids)
-    assert gone["state"] == "failed"
-    assert "No such file" in gone["error"]["message"]
-    assert gone["error"]["hint"] == "Index the folder again."
-    assert (unknown["state"], unknown["error"]["kind"], unknown["title"]) == ("failed", "UidNotFoundError", "9.9.9")
-    assert good["state"] == "done"
-
-
 def test_what_waits_is_cancelled_at_once(queue: Queue, tmp_path: Path) -> None:
     with Busy(queue.slicer, tmp_path / "gate"):
         first, second = queue.add(uid(1), uid(2))
@@ -185,25 +80,12 @@ def test_what_waits_is_cancelled_at_once(queue: Queue, tmp_path: Path) -> None:
     assert queue.ended(first)[0]["state"] == "done"
 
 
-def test_a_cancel_just_before_the_scene_leaves_it_as_it_was(queue: Queue, tmp_path: Path) -> None:
-    before = scene(queue.slicer)
-    with Busy(queue.slicer, tmp_path / "gate"):
-        [number] = queue.add(uid(1))
-        queue.until(lambda: queue.known.get(number, {}).get("files") == [20, 20], "all files read")
-        stopped = queue.slicer.call("loads.cancel")
-        assert [entry["id"] for entry in stopped] == [number]
-        # Slicer is busy still: the cancel does not wait for it.
-        [entry] = queue.ended(number)
-        assert (entry["state"], entry["volumes"]) == ("cancelled", [])
-    assert scene(queue.slicer) == before
-
-
 def test_the_next_one_begins_when_the_one_before_it_is_cancelled(queue: Queue, tmp_path: Path) -> None:
     with Busy(queue.slicer, tmp_path / "gate"):
         first, second = queue.add(uid(1), uid(2))
-        queue.until(lambda: queue.known[first]["state"] == "loading", "the first")
+        queue.until_state(first, "loading")
         queue.slicer.call("loads.cancel", ids=[first])
-        queue.until(lambda: queue.known[second]["state"] == "loading", "the second")
+        queue.until_state(second, "loading")
     assert [entry["state"] for entry in queue.ended(first, second)] == ["cancelled", "done"]
 
 
@@ -223,10 +105,22 @@ def test_two_notebooks_see_the_same_and_one_that_is_gone_stops_nothing(queue: Qu
         other.dicom.database = queue.slicer.dicom.database
         job = other.submit("loads.add", series=[uid(1), uid(2)], database=other.dicom.database, by="other")
         ids = [entry["id"] for entry in job.result(30)]
-        queue.until(lambda: queue.known.get(ids[0], {}).get("state") == "loading", "the news of the other notebook")
+        queue.until_state(ids[0], "loading")
         seen.until(lambda: ids[0] in seen.known, "its own news")
         other.close()
     assert [(entry["state"], entry["by"]) for entry in queue.ended(*ids)] == [("done", "other")] * 2
+
+
+def test_news_come_ten_times_a_second_at_most_and_the_last_fifty_are_kept(queue: Queue) -> None:
+    began = time.monotonic()
+    ids = queue.add(*(f"9.9.{number}" for number in range(120)))
+    last = ids[-50:]
+    queue.until(lambda: set(queue.known) == set(last), "the last 50 alone")
+    queue.ended(*last)
+    assert len(queue.times) <= 2 + (time.monotonic() - began) / 0.1
+    # Each one's end was told, also of those that are forgotten.
+    assert {entry["id"] for entry in queue.history if entry["state"] == "failed"} >= set(ids)
+    assert [entry["id"] for entry in queue.slicer.call("loads.list")] == last
 
 
 def test_indexing_is_told_to_all_also_when_it_failed(queue: Queue, tmp_path: Path) -> None:
