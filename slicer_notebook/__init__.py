@@ -33,11 +33,12 @@ if TYPE_CHECKING:
         launch,
         sessions,
     )
-    from slicer_notebook.widgets import SeriesThumbnails, StudyPicker, ViewThumbnails
+    from slicer_notebook.widgets import HeaderTree, SeriesThumbnails, StudyPicker, ViewThumbnails
 
 #: Public name → module that defines it. Imported at first use: the Slicer end has no ipywidgets to import.
 _EXPORTS = {
     "DicomWarning": "slicer_notebook.session",
+    "HeaderTree": "slicer_notebook.widgets",
     "Image": "slicer_notebook.session",
     "Job": "slicer_notebook.session",
     "Node": "slicer_notebook.session",
@@ -56,6 +57,7 @@ _EXPORTS = {
 
 __all__ = [
     "DicomWarning",
+    "HeaderTree",
     "Image",
     "Job",
     "Node",

@@ -13,6 +13,7 @@ import slicer_notebook as sn
 
 PUBLIC = [
     "DicomWarning",
+    "HeaderTree",
     "Image",
     "Job",
     "Node",

@@ -1,4 +1,4 @@
-"""What a person sees in the notebook: the study picker, series' thumbnails, the views' pictures, a job's progress.
+"""What a person sees in the notebook: the study picker, series, headers, the views' pictures, a job's progress.
 
 All are written against `Session` alone, on anywidget: their JavaScript and CSS are files of this package and need no
 JupyterLab build. What the browser shows comes from traits that only this side sets and from custom messages; what the
@@ -7,12 +7,15 @@ person does comes as custom messages. So no trait is written by both ends, and n
 
 from __future__ import annotations
 
+from slicer_notebook.session.dicom import Dicom
 from slicer_notebook.session.job import Job
+from slicer_notebook.widgets.header_tree import HeaderTree
 from slicer_notebook.widgets.job_progress import JobProgress
 from slicer_notebook.widgets.series_thumbnails import SeriesThumbnails
 from slicer_notebook.widgets.study_picker import StudyPicker
 from slicer_notebook.widgets.view_thumbnails import ViewThumbnails
 
-__all__ = ["JobProgress", "SeriesThumbnails", "StudyPicker", "ViewThumbnails"]
+__all__ = ["HeaderTree", "JobProgress", "SeriesThumbnails", "StudyPicker", "ViewThumbnails"]
 
 Job.display = JobProgress
+Dicom.header_display = HeaderTree
