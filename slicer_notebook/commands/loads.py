@@ -339,7 +339,7 @@ def _queue(host: Host) -> LoadQueue:
         return found
 
 
-@command("loads.add", thread="worker", urgent=True)
+@command("loads.add", thread="quick", urgent=True)
 def add(
     host: Host,
     series: list[str],
@@ -360,20 +360,20 @@ def add(
     return queue.plain(queue.add(series, by, **how))
 
 
-@command("loads.list", thread="worker", urgent=True, journal=False)
+@command("loads.list", thread="quick", urgent=True, journal=False)
 def entries(host: Host) -> list[dict[str, Any]]:
     """What waits, is being loaded or has ended (the last 50), oldest first."""
     return _queue(host).plain()
 
 
-@command("loads.cancel", thread="worker", urgent=True)
+@command("loads.cancel", thread="quick", urgent=True)
 def cancel(host: Host, ids: list[int] | None = None) -> list[dict[str, Any]]:
     """Stop these entries, or all without ids; nothing half-loaded is left. Those that were stopped or are about to."""
     queue = _queue(host)
     return queue.plain(queue.cancel(ids))
 
 
-@command("loads.clear", thread="worker", urgent=True, journal=False)
+@command("loads.clear", thread="quick", urgent=True, journal=False)
 def clear(host: Host, ids: list[int] | None = None) -> list[int]:
     """Forget entries that have ended, all of them without ids; what they loaded stays. Their ids."""
     return _queue(host).clear(ids)

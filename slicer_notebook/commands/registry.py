@@ -24,6 +24,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 #: A MRML node as an argument: a reference, or an id or unique name.
 NodeLike = NodeRef | str
+#: Where a command runs.
+Thread = Literal["main", "worker", "quick"]
 
 
 @dataclass(frozen=True)
@@ -33,17 +35,18 @@ class Command:
     Attributes:
         name: the name on the wire, ``group.verb``.
         function: the body; first parameter is the host.
-        thread: ``"main"`` for what touches MRML, VTK or Qt; ``"worker"`` for network, disk and decoding.
+        thread: ``"main"`` for what touches MRML, VTK or Qt; ``"worker"`` for network, disk and decoding;
+            ``"quick"`` for what takes milliseconds beside it, and is not to wait until a worker is free.
         signature: the parameters without the host.
         types: resolved annotations of the parameters, and ``"return"``.
         journal: whether a session's log keeps it (a read changes nothing and is not kept).
         urgent: comes through also while Slicer's main thread is at something else (over the control channel, where the
-            kernel reads one). Only a worker's command can be.
+            kernel reads one). Not one of the main thread.
     """
 
     name: str
     function: Callable[..., Any]
-    thread: Literal["main", "worker"]
+    thread: Thread
     signature: inspect.Signature
     types: dict[str, Any]
     journal: bool
@@ -120,15 +123,13 @@ def _short(value: Any) -> str:
 _commands: dict[str, Command] = {}
 
 
-def command(
-    name: str, *, thread: Literal["main", "worker"] = "main", journal: bool = True, urgent: bool = False
-) -> Callable[[F], F]:
+def command(name: str, *, thread: Thread = "main", journal: bool = True, urgent: bool = False) -> Callable[[F], F]:
     """Define a command. ``name`` is ``group.verb``."""
 
     def define(function: F) -> F:
         if name in _commands:
             raise ValueError(f"command {name} is defined twice")
-        if urgent and thread != "worker":
+        if urgent and thread == "main":
             raise ValueError(f"command {name} is urgent, and would have to wait for the main thread")
         signature = inspect.signature(function, eval_str=True)
         parameters = list(signature.parameters.values())[1:]

@@ -81,6 +81,7 @@ class Executor:
         self.main = main
         self._log = log
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="slicer-notebook")
+        self._quick = ThreadPoolExecutor(1, thread_name_prefix="slicer-notebook-quick")
         self._runs: dict[Key, Run] = {}
         self._lock = threading.Lock()
         # The run on the main thread, and the one that an interrupt is meant for. An interrupt that comes late, when
@@ -98,8 +99,9 @@ class Executor:
             if run.key in self._early:
                 del self._early[run.key]
                 run.context.cancelled.set()
-        if run.command.thread == "worker":
-            self._workers.submit(self._on_worker, run)
+        if run.command.thread != "main":
+            pool = self._quick if run.command.thread == "quick" else self._workers
+            pool.submit(self._on_worker, run)
         elif threading.get_ident() == self.main.ident:
             self._on_main(run)
         else:
@@ -209,4 +211,5 @@ class Executor:
         for run in runs:
             if run.context is not None:
                 run.context.cancelled.set()
-        self._workers.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._workers, self._quick):
+            pool.shutdown(wait=False, cancel_futures=True)

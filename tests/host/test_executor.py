@@ -8,14 +8,14 @@ import queue
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
 from slicer_notebook import errors
 from slicer_notebook.commands import context
-from slicer_notebook.commands.registry import Command
-from slicer_notebook.host.executor import EARLY_CANCELS, Executor, Key, Outcome, Run
+from slicer_notebook.commands.registry import Command, Thread
+from slicer_notebook.host.executor import EARLY_CANCELS, WORKERS, Executor, Key, Outcome, Run
 from slicer_notebook.host.main_thread import MainThread
 
 #: Seconds that anything here may take on a slow machine.
@@ -52,7 +52,7 @@ class Bench:
     def run(
         self,
         function: Callable[..., Any],
-        thread: Literal["main", "worker"] = "main",
+        thread: Thread = "main",
         key: Key | None = None,
         **args: Any,
     ) -> Key:
@@ -82,7 +82,7 @@ class Bench:
                 self.main.drain()
 
 
-def command(function: Callable[..., Any], thread: Literal["main", "worker"]) -> Command:
+def command(function: Callable[..., Any], thread: Thread) -> Command:
     return Command("test.it", function, thread, inspect.signature(function), {}, journal=False)
 
 
@@ -123,9 +123,7 @@ def test_a_worker_command_runs_elsewhere_and_hops_here(bench: Bench) -> None:
 
 @pytest.mark.parametrize("thread", ["main", "worker"])
 @pytest.mark.parametrize("kind", [ValueError, errors.ArrayError, SystemExit])
-def test_whatever_is_raised_goes_to_the_one_who_asked(
-    bench: Bench, kind: type[BaseException], thread: Literal["main", "worker"]
-) -> None:
+def test_whatever_is_raised_goes_to_the_one_who_asked(bench: Bench, kind: type[BaseException], thread: Thread) -> None:
     def fails(host: Any) -> None:
         raise kind("no good")
 
@@ -158,6 +156,16 @@ def test_a_cancel_sets_the_flag_of_a_worker(bench: Bench) -> None:
     key = bench.run(works, "worker")
     bench.executor.cancel(key)
     assert isinstance(bench.outcome().error, errors.JobCancelledError)
+
+
+def test_what_is_quick_waits_for_no_worker(bench: Bench) -> None:
+    go = threading.Event()
+    for _ in range(WORKERS + 1):
+        bench.run(lambda host: go.wait(DEADLINE), "worker")
+    bench.run(lambda host: "quick", "quick")
+    assert bench.outcome().result == "quick"
+    go.set()
+    assert [bench.outcome().result for _ in range(WORKERS + 1)] == [True] * (WORKERS + 1)
 
 
 def test_a_cancel_interrupts_the_main_thread(bench: Bench) -> None:
