@@ -85,15 +85,47 @@ def test_a_cancel_by_entry_or_number(session: sn.Session, tmp_path: Path) -> Non
     keeps.result(30)
 
 
-def test_a_lost_slicer_ends_the_wait(folder: Path) -> None:
+def test_a_lost_slicer_ends_the_wait_and_a_new_one_has_a_queue_of_its_own(folder: Path) -> None:
+    with sn.launch() as session:
+        session.dicom.database = str(folder / "index.sqlite3")
+        session.dicom.index(folder / "ct").result(60)
+        queue = session.dicom.queue
+        busy(session, folder / "never")
+        job = queue.job(queue.add(SERIES))
+        os.kill(session._link.hello.pid, signal.SIGKILL)
+        with pytest.raises(errors.ConnectionLostError):
+            job.result(30)
+        with pytest.raises(errors.ConnectionLostError):
+            queue.add(SERIES)
+        session.restart()
+        assert queue.entries() == []
+        [load] = queue.wait(queue.add(SERIES), timeout=30)
+        assert load.value[0].shape == (20, 32, 32)
+
+
+def test_a_restart_ends_the_wait(folder: Path) -> None:
     with sn.launch() as session:
         session.dicom.database = str(folder / "index.sqlite3")
         session.dicom.index(folder / "ct").result(60)
         busy(session, folder / "never")
         job = session.dicom.queue.job(session.dicom.queue.add(SERIES))
-        os.kill(session.info["pid"] if session._info else session._link.hello.pid, signal.SIGKILL)
-        with pytest.raises(errors.ConnectionLostError):
+        session.restart()
+        with pytest.raises(errors.SessionError):
             job.result(30)
+
+
+def test_one_that_is_forgotten_while_it_is_waited_for_ends_the_wait(session: sn.Session, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    keeps = busy(session, gate)
+    _, waits = session.dicom.queue.add(SERIES, "9.9.9")
+    job = session.dicom.queue.job([waits])
+    # At once: the news of both may come in one.
+    session.dicom.queue.cancel(waits)
+    session.dicom.queue.clear()
+    assert [load.state for load in job.result(30)] == ["cancelled"]
+    assert waits.id not in [load.id for load in session.dicom.queue.entries()]
+    gate.touch()
+    keeps.result(30)
 
 
 def test_they_show_as_a_table_without_markup_of_theirs() -> None:
