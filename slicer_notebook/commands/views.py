@@ -10,6 +10,7 @@ import numpy as np
 
 from slicer_notebook.commands.host import Host, View
 from slicer_notebook.commands.registry import command
+from slicer_notebook.commands.volumes import coded_meaning
 from slicer_notebook.errors import ArgumentError
 from slicer_notebook.protocol.values import Array, NodeRef
 
@@ -65,6 +66,38 @@ def image(host: Host, name: str, size: tuple[int, int] | None = None) -> Array:
 def image_png(host: Host, name: str, size: tuple[int, int] | None = None) -> bytes:
     """As ``view.image``, as PNG."""
     return png(host.view(name).image(_size(size)))
+
+
+@command("view.picture", journal=False)
+def picture(host: Host, name: str, size: tuple[int, int] | None = None) -> dict[str, Any]:
+    """A view's picture and what it shows, of one moment.
+
+    Returns:
+        ``png``; ``facts``: as ``view.state``; of a slice view also ``field_of_view`` (mm, across and down), and
+        ``volume``: the one in the background, by ``name``, ``id``, ``window`` and ``level`` (in the volume's
+        ``units``), ``study`` and ``series`` (UIDs, "" where it is not from DICOM); None where there is none.
+        ``slicer``: version.
+    """
+    view = host.view(name)
+    pixels = png(view.image(_size(size)))
+    facts = {**_state(view), "slicer": str(host.slicer.app.applicationVersion)}
+    if view.kind == "slice":
+        across, down, _ = view.node.GetFieldOfView()
+        facts |= {"field_of_view": [float(across), float(down)], "volume": _volume_facts(host, view)}
+    return {"png": pixels, "facts": facts}
+
+
+def _volume_facts(host: Host, view: View) -> dict[str, Any] | None:
+    node = _background_node(host, view)
+    if node is None:
+        return None
+    found = {"name": node.GetName(), "id": node.GetID(), "units": coded_meaning(node, "GetVoxelValueUnits")}
+    for key, attribute in (("study", "DICOM.StudyInstanceUID"), ("series", "DICOM.SeriesInstanceUID")):
+        found[key] = node.GetAttribute(attribute) or ""
+    display = node.GetDisplayNode()
+    if display is not None and hasattr(display, "GetWindow"):
+        found |= {"window": float(display.GetWindow()), "level": float(display.GetLevel())}
+    return found
 
 
 @command("view.state", journal=False)
@@ -136,8 +169,13 @@ def background(host: Host, name: str) -> NodeRef | None:
     view = host.view(name)
     if view.kind != "slice":
         raise ArgumentError(f"View {view.name!r} shows no slices.", expected="a slice view", got=f"a {view.kind} view")
+    node = _background_node(host, view)
+    return host.ref(node) if node is not None else None
+
+
+def _background_node(host: Host, view: View) -> Any:
+    """The volume node in the background of a slice view; None when there is none."""
     for composite in host.nodes("vtkMRMLSliceCompositeNode"):
         if composite.GetLayoutName() == view.node.GetLayoutName():
-            volume = host.slicer.mrmlScene.GetNodeByID(composite.GetBackgroundVolumeID() or "")
-            return host.ref(volume) if volume is not None else None
+            return host.slicer.mrmlScene.GetNodeByID(composite.GetBackgroundVolumeID() or "")
     return None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import html
 import io
-import math
+import json
+import struct
+import zlib
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from slicer_notebook import __version__
 from slicer_notebook.errors import PathNotFoundError
 from slicer_notebook.protocol.values import Array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Image", "Pictures"]
+__all__ = ["Image", "Picture", "Pictures", "caption_of", "provenance", "view_title", "with_text"]
 
 
 class Image:
@@ -68,6 +72,99 @@ class Image:
         return f"<Image of view {self.name!r}, {width} x {height}>"
 
 
+class Picture(Image):
+    """A picture of a view that knows what it shows. Its PNG says so, too, in text chunks.
+
+    Attributes:
+        provenance: ``view``, ``kind``, ``time`` (UTC, ISO 8601), ``session``, ``slicer`` and ``slicer_notebook``
+            (versions); of a slice view also ``orientation``, ``offset`` (mm), ``field_of_view`` (mm, across and down),
+            ``volume`` (name), ``study`` and ``series`` (UIDs), ``window``, ``level`` and ``units``, where there are.
+    """
+
+    def __init__(self, png: bytes, provenance: Mapping[str, Any]) -> None:
+        self.provenance = dict(provenance)
+        super().__init__(with_text(png, text_of(self.provenance)), str(provenance.get("view", "")))
+
+    @property
+    def caption(self) -> str:
+        """What it shows, in words: two lines."""
+        return caption_of(self.provenance)
+
+    def _repr_mimebundle_(self, **_kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        data = {"image/png": self.png, "text/html": self._repr_html_(), "text/plain": repr(self)}
+        return data, {"slicer_notebook": self.provenance}
+
+    def _repr_html_(self) -> str:
+        first, _, second = self.caption.partition("\n")
+        words = f"<strong>{html.escape(first)}</strong>" + (f"<br>{html.escape(second)}" if second else "")
+        return (
+            '<figure style="margin:0 8px 8px 0;width:min(100%,420px);display:inline-block;vertical-align:top">'
+            f'<img alt="{html.escape(first)}" style="width:100%;border-radius:4px;display:block" '
+            f'src="data:image/png;base64,{b64encode(self.png).decode("ascii")}">'
+            f'<figcaption style="font-size:12px;line-height:1.5;padding-top:4px">{words}</figcaption></figure>'
+        )
+
+    def __repr__(self) -> str:
+        return f"<Picture {self.caption.partition(chr(10))[0]}, {self.size[0]} x {self.size[1]}>"
+
+
+def provenance(facts: Mapping[str, Any], session: str, *, strict: bool = False) -> dict[str, Any]:
+    """The provenance of a picture that is taken now.
+
+    Args:
+        facts: of the command ``view.picture``.
+        session: the session's name.
+        strict: leave out what tells who a patient is: the volume's name and the UIDs.
+    """
+    found = {"view": facts["name"], "kind": facts["kind"]}
+    found |= {key: facts[key] for key in ("orientation", "offset", "field_of_view") if key in facts}
+    volume = facts.get("volume") or {}
+    if not strict:
+        found |= {"volume": volume.get("name"), "study": volume.get("study"), "series": volume.get("series")}
+    found |= {key: volume[key] for key in ("window", "level", "units") if volume.get(key) is not None}
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    found |= {"time": now, "session": session, "slicer": facts.get("slicer"), "slicer_notebook": __version__}
+    return {key: value for key, value in found.items() if value not in (None, "")}
+
+
+def view_title(name: str) -> str:
+    """A view's name as a person reads it: Slicer calls its first 3-D view "1"."""
+    return "3-D view" if name == "1" else name
+
+
+def caption_of(provenance: Mapping[str, Any]) -> str:
+    """Provenance in words: what is seen, then whence."""
+    first = [view_title(str(provenance.get("view", "")))]
+    if "offset" in provenance:
+        first += [str(provenance["orientation"]), f"{provenance['offset']:.1f} mm"]
+    second = [str(provenance["volume"])] if provenance.get("volume") else []
+    if "window" in provenance:
+        unit = {"Hounsfield unit": " HU"}.get(provenance.get("units") or "", "")
+        second.append(f"W {provenance['window']:g} L {provenance['level']:g}{unit}")
+    return " \u00b7 ".join(first) + ("\n" + " \u00b7 ".join(second) if second else "")
+
+
+def text_of(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """Provenance as a PNG's text: keywords of the PNG specification (11.3.3.2), and all of it as JSON."""
+    software = f"3D Slicer {provenance.get('slicer', '')}, slicer-notebook {provenance.get('slicer_notebook', '')}"
+    return {
+        "Title": caption_of(provenance).replace("\n", ", "),
+        "Software": software,
+        "Creation Time": str(provenance.get("time", "")),
+        "slicer-notebook": json.dumps(dict(provenance), ensure_ascii=False),
+    }
+
+
+def with_text(png: bytes, texts: Mapping[str, str]) -> bytes:
+    """A PNG with these texts, by keyword: iTXt chunks (PNG specification, 11.3.3.4) behind its header."""
+    chunks = b""
+    for keyword, text in texts.items():
+        data = b"iTXt" + keyword.encode("latin-1") + b"\0\0\0\0\0" + text.encode("utf-8")
+        chunks += struct.pack(">I", len(data) - 4) + data + struct.pack(">I", zlib.crc32(data))
+    # The signature has 8 bytes, IHDR 25.
+    return png[:33] + chunks + png[33:]
+
+
 class Pictures(Mapping[str, Image]):
     """Several views' pictures, by the views' names; shown side by side."""
 
@@ -83,18 +180,35 @@ class Pictures(Mapping[str, Image]):
     def __len__(self) -> int:
         return len(self._images)
 
-    def figure(self, columns: int = 2) -> Figure:
-        """A matplotlib figure with a titled picture for each view."""
-        from matplotlib.figure import Figure
+    def figure(self, columns: int = 2, *, title: str = "", inches: float = 4.0) -> Figure:
+        """A matplotlib figure with a captioned picture for each view.
 
-        rows = max(1, math.ceil(len(self) / columns))
-        figure = Figure(figsize=(4 * columns, 4 * rows), layout="constrained")
-        for index, (name, image) in enumerate(self.items()):
-            axes = figure.add_subplot(rows, columns, index + 1)
-            axes.imshow(image.array)
-            axes.set_title(name)
-            axes.set_axis_off()
-        return figure
+        Args:
+            columns: pictures in a row.
+            title: above them.
+            inches: width and height of a picture's place.
+
+        Raises:
+            ArgumentError: no pictures, no columns or no size.
+        """
+        from slicer_notebook.session.sheets import contact_sheet
+
+        return contact_sheet([(image, _caption(image)) for image in self.values()], columns, title, inches=inches)
+
+    def save(self, path: str | Path, columns: int = 2, *, title: str = "", inches: float = 4.0) -> Path:
+        """Write that figure as PNG, PDF or SVG; the path. A PNG says of each picture what it shows, in its text.
+
+        Raises:
+            ArgumentError: another ending; else as `figure`.
+            PathNotFoundError: no such folder.
+        """
+        from slicer_notebook.session.sheets import save_sheet
+
+        known = [image.provenance for image in self.values() if isinstance(image, Picture)]
+        target = Path(path)
+        words = {".png": {"slicer-notebook": json.dumps(known, ensure_ascii=False)} if known else {}}
+        metadata = {"Title": title or ", ".join(map(view_title, self)), **words.get(target.suffix.lower(), {})}
+        return save_sheet(self.figure(columns, title=title, inches=inches), target, metadata)
 
     def _repr_html_(self) -> str:
         cells = "".join(
@@ -108,3 +222,7 @@ class Pictures(Mapping[str, Image]):
 
     def __repr__(self) -> str:
         return f"<Pictures of {', '.join(self)}>"
+
+
+def _caption(image: Image) -> str:
+    return image.caption if isinstance(image, Picture) else view_title(image.name)

@@ -17,7 +17,7 @@ from slicer_notebook.session.attributes import OwnAttributesOnly
 from slicer_notebook.session.dicom import Dicom
 from slicer_notebook.session.functions import RemoteFunction
 from slicer_notebook.session.handles import Markups, Node, Transform, Volume, handle
-from slicer_notebook.session.images import Image, Pictures
+from slicer_notebook.session.images import Picture, Pictures, provenance
 from slicer_notebook.session.job import Job
 from slicer_notebook.session.launcher import Launched
 from slicer_notebook.session.link import Link, LogLine
@@ -374,8 +374,12 @@ class Session(OwnAttributesOnly):
 
     def thumbnails(self, size: tuple[int, int] = (256, 256)) -> Pictures:
         """The pictures of all views of the present layout, side by side."""
-        jobs = [(name, self.submit("view.png", name=name, size=size)) for name in self.view_names]
-        return Pictures({name: Image(job.result(), name) for name, job in jobs})
+        jobs = [(name, self.submit("view.picture", name=name, size=size)) for name in self.view_names]
+        return Pictures({name: self._picture(job.result()) for name, job in jobs})
+
+    def _picture(self, raw: dict[str, Any]) -> Picture:
+        """What ``view.picture`` gave, with what only this end knows."""
+        return Picture(raw["png"], provenance(raw["facts"], self.name))
 
     # -- events --------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +21,8 @@ __all__ = ["contact_sheet", "save_sheet"]
 INCHES: Final = 2.0
 #: Pixels of an inch in a PNG file.
 DPI: Final = 200
+#: Pixels of an inch in a cell's output.
+_SHOWN_DPI: Final = 100
 _CAPTION_POINTS: Final = 8
 #: Characters of a caption's line to an inch, at that size of letters.
 _CHARACTERS: Final = 14
@@ -40,8 +44,7 @@ def contact_sheet(
     Raises:
         ArgumentError: no pictures, or no columns, or no size.
     """
-    from matplotlib.figure import Figure
-
+    figure_class = _figure_class()
     if not pictures:
         raise ArgumentError("There is nothing to put on the sheet.", expected="at least one picture", got="none")
     if isinstance(columns, bool) or not isinstance(columns, int) or columns < 1:
@@ -56,7 +59,7 @@ def contact_sheet(
     text = [0.2 + count * _CAPTION_POINTS * 1.3 / 72 for count in lines]
     above = 0.4 if title else 0.0
     size = (inches * columns, inches * len(lines) + sum(text) + above)
-    figure = Figure(figsize=size, layout="constrained")
+    figure = figure_class(figsize=size, layout="constrained")
     grid = figure.add_gridspec(len(lines), columns, height_ratios=[inches + each for each in text])
     for number, ((picture, _), caption) in enumerate(zip(pictures, captions, strict=True)):
         axes = figure.add_subplot(grid[number // columns, number % columns])
@@ -70,6 +73,21 @@ def contact_sheet(
     if title:
         figure.suptitle(title, fontsize=11, fontweight="bold", parse_math=False)
     return figure
+
+
+@functools.cache
+def _figure_class() -> type[Figure]:
+    from matplotlib.figure import Figure
+
+    class Sheet(Figure):
+        """Shows itself as a cell's last line, also where nobody has told matplotlib that it is in a notebook."""
+
+        def _repr_png_(self) -> bytes:
+            buffer = io.BytesIO()
+            self.savefig(buffer, format="png", dpi=_SHOWN_DPI)
+            return buffer.getvalue()
+
+    return Sheet
 
 
 def save_sheet(figure: Figure, path: str | Path, metadata: Mapping[str, Any] | None = None) -> Path:

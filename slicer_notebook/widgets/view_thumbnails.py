@@ -3,42 +3,61 @@
 from __future__ import annotations
 
 import html
-import threading
 import time
+import uuid
 from base64 import b64encode
-from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import traitlets as t
 
-from slicer_notebook.errors import ArgumentError, DeadlineError, SlicerNotebookError, ViewNotFoundError
+from slicer_notebook.errors import ArgumentError, DeadlineError, SlicerNotebookError, ViewNotFoundError, error_in_words
 from slicer_notebook.session import Job, Session
+from slicer_notebook.session.images import Picture, Pictures, caption_of, provenance, view_title
+from slicer_notebook.session.output import Output, in_notebook, show
 from slicer_notebook.widgets import assets
-from slicer_notebook.widgets.base import SessionWidget, error_in_words, static_note
+from slicer_notebook.widgets.base import SessionWidget, static_note
+from slicer_notebook.widgets.batches import Batch
+from slicer_notebook.widgets.privacy import checked
 from slicer_notebook.widgets.threads import Pacer
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["ViewThumbnails"]
 
 #: Seconds between two refreshes, at least: four a second look alive, and leave a Slicer on two cores its time.
-INTERVAL = 0.25
+INTERVAL: Final = 0.25
 
 #: Seconds that the display of the cell waits for the pictures, so that a saved notebook has them.
-_SETTLE = 3.0
+_SETTLE: Final = 3.0
 
 #: Pixels of a picture that may be asked for.
-_SIZES = (32, 2048)
+_SIZES: Final = (32, 2048)
+
+#: Seconds for which a browser's word counts that somebody can see the grid; it is said again in half of that.
+WATCHED_FOR: Final = 40.0
+
+#: (width, height), pixels, of a picture that is put into the notebook.
+_TAKEN: Final = (768, 768)
 
 
 class ViewThumbnails(SessionWidget):
     """The present pictures of all views of the layout; they follow the scene, at most four times a second.
 
-    Never more than one request for a view is under way; what changes meanwhile is in the next picture. Nothing is asked
-    for after `close`.
+    A click enlarges a view; the camera puts its picture into the notebook, with its provenance. Never more than one
+    request for a view is under way; what changes meanwhile is in the next picture. Nothing is asked for after `close`,
+    and, once a browser shows the grid, while nobody can see it.
 
     Args:
         session: the session.
         size: (width, height) of a picture, pixels.
         columns: pictures side by side; as many as fit without it.
+        privacy: ``"strict"`` lets no picture get into the notebook's file by itself, and leaves names and UIDs out of
+            the provenance of those that are put there. See `StudyPicker`.
+
+    Attributes:
+        pictures: what the camera and `take` have taken, a list of `Picture`. Observable.
 
     Raises:
         ArgumentError: a size outside 32 to 2048.
@@ -48,18 +67,37 @@ class ViewThumbnails(SessionWidget):
     _css = assets.css("view_thumbnails")
 
     columns = t.Int(0, help="Pictures side by side; 0: as many as fit.").tag(sync=True)
-    #: For each view, in the layout's order: name, kind, orientation, offset (mm), error. None until Slicer answers.
-    _views: Any = t.List(allow_none=True, default_value=None).tag(sync=True)
-    #: PNG by view.
-    _pictures = t.Dict().tag(sync=True)
+    pictures: t.List[Picture] = t.List()
 
     def __init__(
-        self, session: Session, *, size: tuple[int, int] = (320, 320), columns: int = 0, **kwargs: Any
+        self,
+        session: Session,
+        *,
+        size: tuple[int, int] = (320, 320),
+        columns: int = 0,
+        privacy: str | None = None,
+        **kwargs: Any,
     ) -> None:
         self.size = _checked(size)
+        self.privacy = checked(privacy)
         super().__init__(session, columns=columns, **kwargs)
+        #: For each view, in the layout's order: ``name``; ``facts`` of the command ``view.picture``; ``error``. None
+        #: until Slicer answers.
+        self._views: list[dict[str, Any]] | None = None
+        self._pngs: dict[str, bytes] = {}
         #: Views whose picture is out of date; None stands for the layout itself.
         self._stale: set[str | None] = {None}
+        #: The view that is enlarged, and the size of its picture.
+        self._enlarged: tuple[str, tuple[int, int]] | None = None
+        #: Until when each browser's view of this is watched.
+        self._watched: dict[str, float] = {}
+        self._heard = False
+        #: Names the place in the cell's output where pictures are put.
+        self._place = ""
+        #: What is there.
+        self._taken_here: list[Picture] = []
+        #: Displays of this less browsers' views of it.
+        self._shown = 0
         self._pacer = Pacer(self._refresh, INTERVAL)
         self._subscriptions += [session.on("views", self._on_views), session.on("scene", self._on_scene)]
         self._pacer.request()
@@ -93,15 +131,38 @@ class ViewThumbnails(SessionWidget):
             pacer.close()
         super().close()
 
+    # -- whether anybody looks -----------------------------------------------------------------------------------
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is asked for, since no browser's window shows the grid."""
+        now = time.monotonic()
+        with self._lock:
+            return self._heard and not any(until > now for until in self._watched.values())
+
+    def _do_watch(self, content: dict[str, Any]) -> None:
+        """A browser says that its view can be seen, or cannot."""
+        paused = self.paused
+        with self._lock:
+            self._heard = True
+            if content["on"]:
+                self._watched[str(content["view"])] = time.monotonic() + WATCHED_FOR
+            else:
+                self._watched.pop(str(content["view"]), None)
+        if paused and not self.paused:
+            self._pacer.request()
+
     # -- one refresh ---------------------------------------------------------------------------------------------
 
     def _refresh(self) -> None:
         """Begin to fetch what is out of date. The pacer calls it; `_end` ends it."""
+        if self._status["state"] != "live" or (self.paused and self._views is not None):
+            # What is out of date stays so, until somebody looks.
+            self._pacer.finished()
+            return
         with self._lock:
             stale, self._stale = self._stale, set()
-        if self._status["state"] != "live":
-            self._pacer.finished()
-        elif None in stale or self._views is None:
+        if None in stale or self._views is None:
             if self._ask("view.names", self._names_came) is None:
                 self._pacer.finished()
         else:
@@ -116,44 +177,191 @@ class ViewThumbnails(SessionWidget):
         with self._lock:
             known = {view["name"]: view for view in self._views or []}
             self._views = [known.get(name, {"name": name}) for name in names]
-            self._pictures = {name: png for name, png in self._pictures.items() if name in names}
+            self._pngs = {name: png for name, png in self._pngs.items() if name in names}
         self._fetch(names)
 
     def _fetch(self, names: list[str]) -> None:
         if not names:
             self._end({}, None)
             return
-        batch = _Batch(names, lambda found: self._end(found, None))
-        for name in names:
-            # Slicer answers one connection's requests in their order: words and picture tell of one moment, nearly.
-            for command, key, more in (("view.state", "state", {}), ("view.png", "png", {"size": self.size})):
-                if self._ask(command, batch.taker(name, key), name=name, **more) is None:
-                    self._pacer.finished()
-                    return
+        wanted = [(name, self.size) for name in names]
+        enlarged = self._enlarged
+        if enlarged is not None and enlarged[0] in names:
+            wanted.append(enlarged)
+        batch = Batch(wanted, lambda found: self._end(found, None))
+        for key in wanted:
+            if self._ask("view.picture", batch.taker(key), name=key[0], size=key[1]) is None:
+                self._pacer.finished()
+                return
 
-    def _end(self, fresh: dict[str, dict[str, Any]], error: BaseException | None) -> None:
-        errors = [error, *(found.get("error") for found in fresh.values())]
+    def _end(self, fresh: dict[Any, Job[Any]], error: BaseException | None) -> None:
+        errors = [error, *(job.exception(0) for job in fresh.values())]
         with self._lock:
             if any(isinstance(each, ViewNotFoundError) for each in errors):
                 self._stale.add(None)  # the layout changed meanwhile
-            words = {name: _words(found) for name, found in fresh.items()}
+            words = {}
+            for (name, size), job in fresh.items():
+                if size != self.size:
+                    continue
+                failed = job.exception(0)
+                if failed is not None:
+                    words[name] = {"name": name, "error": error_in_words(failed)}
+                else:
+                    words[name] = {"name": name, "facts": job.result(0)["facts"]}
+                    self._pngs[name] = job.result(0)["png"]
             self._views = [words.get(view["name"], view) for view in self._views or []]
-            pictures = {name: found["png"] for name, found in fresh.items() if "png" in found}
-            if pictures:
-                self._pictures = {**self._pictures, **pictures}
             again = bool(self._stale)
+        self._send_views(list(words))
+        for key, job in fresh.items():
+            if key == self._enlarged and job.exception(0) is None:
+                self._send_large(key[0], job.result(0))
         self._pacer.finished()
         if again:
             self._pacer.request()
 
+    # -- to the browser ------------------------------------------------------------------------------------------
+
+    def _send_views(self, fresh: list[str]) -> None:
+        """All views in words, and the pictures of ``fresh``. In no trait: those are saved with the notebook."""
+        with self._lock:
+            views = [_words(view) for view in self._views or []]
+            pngs = {name: self._pngs[name] for name in fresh if name in self._pngs}
+            known = self._views is not None
+        if known:
+            self.send({"type": "views", "views": views, "pictures": list(pngs)}, buffers=list(pngs.values()))
+
+    def _send_large(self, name: str, raw: dict[str, Any]) -> None:
+        self.send({"type": "large", "view": _words({"name": name, "facts": raw["facts"]})}, buffers=[raw["png"]])
+
+    def _do_hello(self, _content: dict[str, Any]) -> None:
+        self._send_views(list(self._pngs))
+        with self._lock:
+            # A view without a display of its own: the page was loaded anew, and the cell's output cannot be changed.
+            self._shown -= 1
+            alone = self._shown < 0
+            taken = list(self.pictures) if alone else []
+        for picture in taken:
+            self._send_taken(picture)
+
+    def _do_enlarge(self, content: dict[str, Any]) -> None:
+        """A view is enlarged (``name``, ``size``), or none (no name)."""
+        name = content.get("name")
+        if not name:
+            self._enlarged = None
+            return
+        low, high = _SIZES
+        width, height = (max(low, min(high, int(side))) for side in content["size"])
+        self._enlarged = (str(name), (width, height))
+        self._ask("view.picture", self._large_came, name=str(name), size=(width, height))
+
+    def _large_came(self, job: Job[Any]) -> None:
+        if job.exception(0) is None:
+            self._send_large(job.result(0)["facts"]["name"], job.result(0))
+
+    # -- taking pictures -----------------------------------------------------------------------------------------
+
+    def take(self, view: str, size: tuple[int, int] = _TAKEN) -> Picture:
+        """The picture of a view as it is now, with its provenance; it is added to `pictures`.
+
+        Args:
+            view: "Red", "Green", "Yellow", "1" (3-D; also "3D").
+            size: (width, height), pixels.
+
+        Raises:
+            ViewNotFoundError: no such view in the present layout.
+            ArgumentError: a size outside 32 to 2048.
+        """
+        found = self._picture(self._session.call("view.picture", name=view, size=_checked(size)))
+        self.pictures = [*self.pictures, found]
+        return found
+
+    def _picture(self, raw: dict[str, Any]) -> Picture:
+        strict = self.privacy == "strict"
+        return Picture(raw["png"], provenance(raw["facts"], self._session.name, strict=strict))
+
+    def _do_take(self, content: dict[str, Any]) -> None:
+        """The camera's button."""
+        self._ask("view.picture", self._taken, name=str(content["name"]), size=_TAKEN)
+
+    def _taken(self, job: Job[Any]) -> None:
+        error = job.exception(0)
+        if error is not None:
+            self.send({"type": "not-taken", **error_in_words(error)})
+            return
+        picture = self._picture(job.result(0))
+
+        def add() -> None:
+            self.pictures = [*self.pictures, picture]
+
+        self._home.call(add)
+        with self._lock:
+            alone = self._shown < 0
+            place = self._place
+            self._taken_here = [*self._taken_here, picture]
+            taken = self._taken_here
+        if place:
+            show(Output("update_display_data", {**_output(taken), "transient": {"display_id": place}}))
+        if alone or not place:
+            self._send_taken(picture)
+        self.send({"type": "taken", "view": picture.name})
+
+    def _send_taken(self, picture: Picture) -> None:
+        self.send({"type": "strip", "caption": picture.caption}, buffers=[picture.png])
+
+    # -- a contact sheet -----------------------------------------------------------------------------------------
+
+    def _now(self) -> Pictures:
+        names: list[str] = self._session.call("view.names")
+        jobs = [(name, self._session.submit("view.picture", name=name, size=self.size)) for name in names]
+        return Pictures({name: self._picture(job.result()) for name, job in jobs})
+
+    def figure(self, columns: int = 2, *, title: str = "", inches: float = 4.0) -> Figure:
+        """A matplotlib figure of the views' present pictures, with captions: a contact sheet.
+
+        Args:
+            columns: pictures in a row.
+            title: above them.
+            inches: width and height of a picture's place.
+
+        Raises:
+            ArgumentError: no columns or no size, or no views.
+            SessionError: no Slicer to ask.
+        """
+        return self._now().figure(columns, title=title, inches=inches)
+
+    def save(self, path: str | Path, columns: int = 2, *, title: str = "", inches: float = 4.0) -> Path:
+        """Write that figure as PNG, PDF or SVG; the path. A PNG says of each picture what it shows, in its text.
+
+        Raises:
+            ArgumentError: another ending; else as `figure`.
+            PathNotFoundError: no such folder.
+        """
+        return self._now().save(path, columns, title=title, inches=inches)
+
     # -- display -------------------------------------------------------------------------------------------------
 
+    def _ipython_display_(self) -> None:
+        with self._lock:
+            self._shown += 1
+            self._place = uuid.uuid4().hex
+            self._taken_here = []
+        super()._ipython_display_()
+        if in_notebook():
+            # The camera's pictures appear here. Nothing of them is to be seen before.
+            empty = {"data": {"text/html": "<!-- pictures that are taken appear here -->"}, "metadata": {}}
+            show(Output("display_data", {**empty, "transient": {"display_id": self._place}}))
+
     def _static_html(self) -> str:
+        if self.privacy == "strict":
+            count = len(self._views or [])
+            return static_note(f"The grid showed {count} {'view' if count == 1 else 'views'}; privacy: strict.")
         pictures = self._settled_pictures(time.monotonic() + _SETTLE)
+        facts = {view["name"]: view.get("facts") or {"name": view["name"], "kind": ""} for view in self._views or []}
         cells = "".join(
             '<figure style="margin:0"><img style="width:100%;border-radius:4px" '
             f'alt="Slicer view {html.escape(name)}" src="data:image/png;base64,{b64encode(png).decode("ascii")}">'
-            f'<figcaption style="font-size:12px;text-align:center">{html.escape(_caption(name))}</figcaption></figure>'
+            '<figcaption style="font-size:12px;text-align:center">'
+            f"{html.escape(_caption(facts.get(name), name))}</figcaption></figure>"
             for name, png in pictures.items()
         )
         state = "" if self._status["state"] == "live" else static_note(self._status["message"])
@@ -165,67 +373,47 @@ class ViewThumbnails(SessionWidget):
 
     def _settled_pictures(self, deadline: float) -> dict[str, bytes]:
         """The pictures to save: those that are there, else asked for and waited for a moment."""
-        if self._pictures or self._status["state"] != "live":
-            return dict(self._pictures)
+        if self._pngs or self._status["state"] != "live":
+            return dict(self._pngs)
         try:
             names = self._session.submit("view.names").result(_left(deadline))
-            jobs = {name: self._session.submit("view.png", name=name, size=self.size) for name in names}
-            return {name: job.result(_left(deadline)) for name, job in jobs.items()}
+            jobs = {name: self._session.submit("view.picture", name=name, size=self.size) for name in names}
+            return {name: job.result(_left(deadline))["png"] for name, job in jobs.items()}
         except DeadlineError:
-            return dict(self._pictures)
+            return dict(self._pngs)
         except SlicerNotebookError as exc:
             self._views = [{"name": "", "error": error_in_words(exc)}] if self._views is None else self._views
             return {}
 
 
-class _Batch:
-    """Answers about several views that are shown together.
-
-    Args:
-        names: the views.
-        ended: called with what came, by view: ``state``, ``png``, ``error``.
-    """
-
-    def __init__(self, names: list[str], ended: Callable[[dict[str, dict[str, Any]]], None]) -> None:
-        self._found: dict[str, dict[str, Any]] = {name: {"name": name} for name in names}
-        self._left = 2 * len(names)
-        self._ended = ended
-        self._lock = threading.Lock()
-
-    def taker(self, name: str, key: str) -> Callable[[Job[Any]], None]:
-        """What takes the answer ``key`` about ``name``."""
-
-        def take(job: Job[Any]) -> None:
-            error = job.exception(0)
-            with self._lock:
-                if error is None:
-                    self._found[name][key] = job.result(0)
-                else:
-                    self._found[name]["error"] = error
-                self._left -= 1
-                last = self._left == 0
-            if last:
-                self._ended(self._found)
-
-        return take
+def _caption(facts: dict[str, Any] | None, name: str) -> str:
+    return caption_of(provenance(facts, "")).partition("\n")[0] if facts else view_title(name)
 
 
-def _caption(name: str) -> str:
-    # Slicer calls its first 3-D view "1".
-    return "3-D view" if name == "1" else name
+def _output(taken: list[Picture]) -> dict[str, Any]:
+    """Pictures as one output of a cell: the newest last, each with what it shows."""
+    page = "".join(picture._repr_html_() for picture in taken)
+    data: dict[str, Any] = {"text/html": page, "text/plain": "\n".join(map(repr, taken))}
+    if len(taken) == 1:
+        data["image/png"] = b64encode(taken[0].png).decode("ascii")
+    return {"data": data, "metadata": {"slicer_notebook": [picture.provenance for picture in taken]}}
 
 
 def _left(deadline: float) -> float:
     return max(0.0, deadline - time.monotonic())
 
 
-def _words(found: dict[str, Any]) -> dict[str, Any]:
-    state = found.get("state") or {}
-    words: dict[str, Any] = {"name": found["name"], "kind": state.get("kind", "")}
-    if "offset" in state:
-        words.update(offset=float(state["offset"]), orientation=str(state["orientation"]))
-    if "error" in found:
-        words["error"] = error_in_words(found["error"])
+def _words(view: dict[str, Any]) -> dict[str, Any]:
+    """A view for the browser."""
+    facts = view.get("facts") or {}
+    words: dict[str, Any] = {"name": view["name"], "title": view_title(view["name"]), "kind": facts.get("kind", "")}
+    if "offset" in facts:
+        words |= {"offset": float(facts["offset"]), "orientation": str(facts["orientation"])}
+        volume = facts.get("volume") or {}
+        words["volume"] = volume.get("name", "")
+        words["second"] = caption_of(provenance(facts, "")).partition("\n")[2]
+    if "error" in view:
+        words["error"] = view["error"]
     return words
 
 

@@ -172,14 +172,31 @@ def test_a_click_loads_while_no_cell_runs_and_observers_are_on_the_main_thread(j
 def test_pictures_reach_the_browser_while_a_cell_runs(joined: Kernel, indexed: sn.Session) -> None:
     indexed.add_volume(np.arange(8000, dtype=np.int16).reshape(20, 20, 20))
     joined.run("views = sn.ViewThumbnails(slicer, size=(64, 64))\nviews")
-    model = joined.model("_views")
-    joined.wait(lambda: len(joined.models[model]["_views"] or []) == 4, "the pictures")
+    model = joined.model("columns")
+    joined.wait(lambda: "views" in joined.kinds(model), "the pictures")
     joined.run(
         "import time\nend = time.monotonic() + 20\nred = slicer.view('Red')\nred.offset = 4.0\n"
-        "while views._views[0].get('offset') != 4.0 and time.monotonic() < end:\n    time.sleep(0.02)"
+        "while views._views[0]['facts']['offset'] != 4.0 and time.monotonic() < end:\n    time.sleep(0.02)"
     )
     # All of it came before that cell's end, which `run` waits for.
-    assert joined.models[model]["_views"][0]["offset"] == 4.0
+    assert joined.said(model, "views")[-1]["views"][0]["offset"] == 4.0
+
+
+def test_the_cameras_picture_is_an_output_of_the_cell_with_its_provenance(joined: Kernel) -> None:
+    joined.run("views = sn.ViewThumbnails(slicer, size=(64, 64))\nviews")
+    model = joined.model("columns")
+    place = joined.displays[-1]["transient"]["display_id"]
+    for number in (1, 2):
+        joined.say(model, {"type": "take", "name": "Red"})
+        joined.wait(lambda number=number: len(joined.said(model, "taken")) == number, "the picture")  # type: ignore[misc]
+    joined.wait(
+        lambda: [d["type"] for d in joined.displays].count("update_display_data") == 2, "both in the cell's output"
+    )
+    last = joined.displays[-1]
+    assert last["transient"]["display_id"] == place
+    assert last["data"]["text/html"].count("<img") == 2
+    assert [each["view"] for each in last["metadata"]["slicer_notebook"]] == ["Red", "Red"]
+    assert joined.run("print([p.provenance['view'] for p in views.pictures])") == "['Red', 'Red']\n"
 
 
 def test_no_trait_that_the_widget_manager_saves_is_written_by_the_browser(joined: Kernel) -> None:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import datetime
+import io
+import json
+import os
+import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image as PilImage
 
 import slicer_notebook as sn
 from slicer_notebook.errors import ArgumentError
 from slicer_notebook.session import Image
-from slicer_notebook.widgets.view_thumbnails import INTERVAL
-from tests.widgets.waiting import wait_until
+from slicer_notebook.widgets.view_thumbnails import INTERVAL, WATCHED_FOR
+from tests.widgets.waiting import Recorder
+from tests.widgets.waiting import wait_until as traits_until
 
 SIZE = (96, 96)
 
@@ -29,16 +37,50 @@ def volume(slicer: sn.Session) -> Any:
     return slicer.add_volume(array, name="Stripes")
 
 
+class Browser(Recorder):
+    """What a browser hears and says."""
+
+    def __init__(self, views: sn.ViewThumbnails) -> None:
+        super().__init__(views)
+        self._views = views
+
+    def say(self, kind: str, **content: Any) -> None:
+        self._views._handle_custom_msg({"type": kind, **content}, [])
+
+    def until(self, condition: Any, what: str) -> None:
+        with self._condition:
+            assert self._condition.wait_for(condition, 30), what
+
+
+BROWSERS: dict[int, Browser] = {}
+
+
 @pytest.fixture
 def views(slicer: sn.Session, volume: Any) -> Iterator[sn.ViewThumbnails]:
     found = sn.ViewThumbnails(slicer, size=SIZE)
-    wait_until(found, lambda: len(found._pictures) == 4, "all pictures")
+    BROWSERS[id(found)] = Browser(found)
+    wait_until(found, lambda: len(found._pngs) == 4, "all pictures")
     yield found
     found.close()
 
 
+@pytest.fixture
+def browser(views: sn.ViewThumbnails) -> Browser:
+    return BROWSERS[id(views)]
+
+
+def wait_until(views: sn.ViewThumbnails, condition: Any, what: str) -> None:
+    """Until ``condition()``, looked at whenever something is told to the browser."""
+    BROWSERS[id(views)].until(condition, what)
+
+
+def facts(views: sn.ViewThumbnails, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(view["facts"] for view in views._views or [] if view["name"] == name)
+    return found
+
+
 def shown(views: sn.ViewThumbnails, name: str) -> Any:
-    return Image(views._pictures[name], name).array
+    return Image(views._pngs[name], name).array
 
 
 def present(slicer: sn.Session, name: str) -> Any:
@@ -62,12 +104,32 @@ def test_a_size_that_is_none_is_refused(slicer: sn.Session, size: Any) -> None:
 
 
 def test_it_shows_what_the_views_show_with_their_names(views: sn.ViewThumbnails, slicer: sn.Session) -> None:
-    assert [view["name"] for view in views._views] == slicer.view_names
+    assert [view["name"] for view in views._views or []] == slicer.view_names
     for name in slicer.view_names:
         assert shown(views, name).shape == (96, 96, 3)
         assert current(views, slicer, name), name
-    red = next(view for view in views._views if view["name"] == "Red")
+    red = facts(views, "Red")
     assert (red["kind"], red["orientation"], red["offset"]) == ("slice", "Axial", slicer.view("Red").offset)
+    assert red["volume"]["name"] == "Stripes"
+
+
+def test_the_browser_is_told_words_and_pictures_and_a_new_one_all_of_it(browser: Browser) -> None:
+    browser.messages.clear()
+    browser.say("hello")
+    [message] = browser.of("views")
+    words = {view["name"]: view for view in message["views"]}
+    assert (words["Red"]["title"], words["Red"]["orientation"], words["Red"]["volume"]) == ("Red", "Axial", "Stripes")
+    assert words["Red"]["second"].startswith("Stripes \u00b7 W ")
+    assert words["1"]["title"] == "3-D view"
+    [buffers] = [buffers for content, buffers in browser.messages if content is message]
+    assert sorted(message["pictures"]) == sorted(words)
+    assert all(png.startswith(b"\x89PNG") for png in buffers)
+
+
+def test_nothing_of_it_is_in_a_trait_that_is_saved(views: sn.ViewThumbnails) -> None:
+    state = {key: value for key, value in views.get_state().items() if key not in ("_esm", "_css")}
+    assert "Stripes" not in repr(state)
+    assert b"PNG" not in repr(state).encode()
 
 
 def test_it_follows_the_offset_the_window_and_the_voxels(
@@ -75,7 +137,7 @@ def test_it_follows_the_offset_the_window_and_the_voxels(
 ) -> None:
     slicer.view("Red").offset = 3.0
     follow(views, slicer, "Red", "the offset")
-    wait_until(views, lambda: views._views[0]["offset"] == 3.0, "the offset in words")
+    wait_until(views, lambda: facts(views, "Red")["offset"] == 3.0, "the offset in words")
     volume.window_level = (2000.0, 900.0)
     follow(views, slicer, "Red", "the window")
     before = shown(views, "Green")
@@ -86,10 +148,10 @@ def test_it_follows_the_offset_the_window_and_the_voxels(
 
 def test_it_follows_the_layout(views: sn.ViewThumbnails, slicer: sn.Session) -> None:
     slicer.layout = "OneUpRedSlice"
-    wait_until(views, lambda: [view["name"] for view in views._views] == ["Red"], "one view")
-    assert list(views._pictures) == ["Red"]
+    wait_until(views, lambda: [view["name"] for view in views._views or []] == ["Red"], "one view")
+    assert list(views._pngs) == ["Red"]
     slicer.layout = "FourUp"
-    wait_until(views, lambda: len(views._pictures) == 4, "four views")
+    wait_until(views, lambda: len(views._pngs) == 4, "four views")
 
 
 class Requests:
@@ -108,13 +170,13 @@ class Requests:
         original = session.submit
 
         def submit(command: Any, /, *args: Any, **kwargs: Any) -> Any:
-            if command == "view.png":
+            if command == "view.picture":
                 with self.lock:
                     self.times.setdefault(kwargs["name"], []).append(time.monotonic())
                     self.at_once[kwargs["name"]] += 1
                     self.most = max(self.most, self.at_once[kwargs["name"]])
             job = original(command, *args, **kwargs)
-            if command == "view.png":
+            if command == "view.picture":
                 job.add_done_callback(lambda _job: self.ended(kwargs["name"]))
             return job
 
@@ -133,7 +195,7 @@ def test_many_changes_are_few_requests_never_two_at_once_and_the_newest_wins(
     red = slicer.view("Red")
     for offset in np.linspace(1.0, 18.0, 150):
         red.offset = float(offset)
-    wait_until(views, lambda: views._views[0].get("offset") == 18.0, "the last offset")
+    wait_until(views, lambda: facts(views, "Red")["offset"] == 18.0, "the last offset")
     took = time.monotonic() - began
     monkeypatch.undo()
     follow(views, slicer, "Red", "the last picture")
@@ -175,3 +237,146 @@ def test_a_saved_notebook_has_the_pictures(slicer: sn.Session, volume: Any) -> N
     assert page.count("data:image/png;base64,") == 4
     assert 'alt="Slicer view Red"' in page
     views.close()
+
+
+# -- whether anybody looks -----------------------------------------------------------------------------------------
+
+
+def test_nothing_is_asked_for_while_nobody_can_see_it(
+    views: sn.ViewThumbnails, browser: Browser, slicer: sn.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not views.paused, "no browser has said anything yet"
+    for view in ("a", "b"):
+        browser.say("watch", view=view, on=True)
+    browser.say("watch", view="a", on=False)
+    assert not views.paused, "another window shows it"
+    browser.say("watch", view="b", on=False)
+    assert views.paused
+    requests = Requests(slicer, monkeypatch)
+    slicer.view("Red").offset = 9.0
+    slicer.eval("0")
+    assert not threading.Event().wait(3 * INTERVAL)
+    assert requests.times == {}
+    monkeypatch.undo()
+    browser.say("watch", view="b", on=True)
+    follow(views, slicer, "Red", "what happened meanwhile")
+    wait_until(views, lambda: facts(views, "Red")["offset"] == 9.0, "the offset")
+
+
+def test_a_browser_that_says_nothing_more_is_no_longer_counted(
+    views: sn.ViewThumbnails, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser.say("watch", view="a", on=True)
+    now = time.monotonic()
+    monkeypatch.setattr("slicer_notebook.widgets.view_thumbnails.time.monotonic", lambda: now + WATCHED_FOR + 1)
+    assert views.paused
+
+
+# -- one view, large -----------------------------------------------------------------------------------------------
+
+
+def test_an_enlarged_view_is_asked_for_anew_and_follows(
+    views: sn.ViewThumbnails, browser: Browser, slicer: sn.Session
+) -> None:
+    browser.say("enlarge", name="Red", size=[300, 300])
+    first = browser.wait(lambda m: m["type"] == "large")
+    assert first["view"]["name"] == "Red"
+    slicer.view("Red").offset = 11.0
+    later = browser.wait(lambda m: m["type"] == "large" and m["view"]["offset"] == 11.0)
+    [buffers] = [buffers for content, buffers in browser.messages if content is later]
+    assert Image(buffers[0], "Red").size == (300, 300)
+    browser.say("enlarge")
+    count = len(browser.of("large"))
+    slicer.view("Red").offset = 12.0
+    wait_until(views, lambda: facts(views, "Red")["offset"] == 12.0, "the grid goes on")
+    assert len(browser.of("large")) == count
+
+
+# -- taking pictures -----------------------------------------------------------------------------------------------
+
+
+def test_a_picture_that_is_taken_knows_what_it_shows(views: sn.ViewThumbnails, slicer: sn.Session) -> None:
+    slicer.view("Red").offset = 4.0
+    picture = views.take("Red", (200, 100))
+    assert views.pictures == [picture]
+    assert picture.size == (200, 100)
+    found = picture.provenance
+    assert (found["view"], found["orientation"], found["offset"]) == ("Red", "Axial", 4.0)
+    assert found["volume"] == "Stripes"
+    assert (found["window"], found["level"]) == slicer.view("Red").window_level
+    assert found["session"] == slicer.name
+    assert found["slicer"] == slicer.version
+    assert datetime.datetime.fromisoformat(found["time"]).tzinfo is datetime.UTC
+    assert picture.caption.startswith("Red \u00b7 Axial \u00b7 4.0 mm\nStripes \u00b7 W ")
+    np.testing.assert_array_equal(picture.array, slicer.view("Red").image((200, 100)).array)
+    # Its file says the same to whoever opens it.
+    text = PilImage.open(io.BytesIO(picture.png)).text
+    assert json.loads(text["slicer-notebook"]) == found
+    assert text["Title"].startswith("Red \u00b7 Axial")
+
+
+def test_the_camera_takes_one_and_says_so(views: sn.ViewThumbnails, browser: Browser) -> None:
+    browser.say("take", name="Green")
+    browser.wait(lambda m: m["type"] == "taken" and m["view"] == "Green")
+    strip = browser.wait(lambda m: m["type"] == "strip")
+    assert strip["caption"].startswith("Green")
+    browser.say("take", name="Blue")
+    assert browser.wait(lambda m: m["type"] == "not-taken")["kind"] == "ViewNotFoundError"
+
+
+def test_a_3d_view_has_no_offset(views: sn.ViewThumbnails) -> None:
+    picture = views.take("3D")
+    assert "offset" not in picture.provenance
+    assert picture.caption == "3-D view"
+
+
+def test_strict_privacy_leaves_out_who_it_is(slicer: sn.Session, volume: Any) -> None:
+    volume.set_attribute("DICOM.SeriesInstanceUID", "1.2.3")
+    normal, strict = sn.ViewThumbnails(slicer, size=SIZE), sn.ViewThumbnails(slicer, size=SIZE, privacy="strict")
+    assert normal.take("Red").provenance["series"] == "1.2.3"
+    picture = strict.take("Red")
+    assert {"volume", "study", "series"}.isdisjoint(picture.provenance)
+    assert "Stripes" not in picture.caption
+    assert b"Stripes" not in picture.png
+    page = strict._repr_mimebundle_()[0]["text/html"]
+    assert "<img" not in page
+    assert "privacy: strict" in page
+    normal.close()
+    strict.close()
+
+
+# -- a contact sheet -----------------------------------------------------------------------------------------------
+
+
+def test_a_contact_sheet_of_what_is_shown_now(views: sn.ViewThumbnails, slicer: sn.Session, tmp_path: Path) -> None:
+    slicer.view("Red").offset = 6.0
+    figure = views.figure(columns=2, title="Now")
+    labels = [axes.get_xlabel() for axes in figure.axes]
+    assert len(labels) == 4
+    assert labels[0].startswith("Red \u00b7 Axial \u00b7 6.0 mm")
+    np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), slicer.view("Red").image(SIZE).array)
+    assert figure._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
+    path = views.save(tmp_path / "sheet.png")
+    known = json.loads(PilImage.open(path).text["slicer-notebook"])  # type: ignore[attr-defined]
+    assert [each["view"] for each in known] == slicer.view_names
+    assert known[0]["offset"] == 6.0
+    for name in ("sheet.pdf", "sheet.svg"):
+        assert slicer.thumbnails(SIZE).save(tmp_path / name).stat().st_size > 1000
+    with pytest.raises(ArgumentError, match=r"\.pdf"):
+        views.save(tmp_path / "sheet.doc")
+
+
+def test_a_lost_slicer_is_said_and_its_last_pictures_stay(tmp_path: Path) -> None:
+    with sn.launch() as session:
+        views = sn.ViewThumbnails(session, size=SIZE)
+        browser = BROWSERS[id(views)] = Browser(views)
+        wait_until(views, lambda: len(views._pngs) == 4, "all pictures")
+        os.kill(session.info["pid"], signal.SIGKILL)
+        traits_until(views, lambda: views._status["state"] == "lost", "that it is lost")
+        assert views._repr_mimebundle_()[0]["text/html"].count("<img") == 4
+        with pytest.raises(sn.errors.SessionError):
+            views.take("Red")
+        count = len(browser.of("views"))
+        session.restart()
+        browser.until(lambda: len(browser.of("views")) > count, "pictures of the new Slicer")
+        assert views._status["state"] == "live"

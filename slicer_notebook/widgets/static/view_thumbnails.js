@@ -1,94 +1,264 @@
-// A grid of the views' pictures.
+// A grid of the views' pictures. A click enlarges one; the camera puts one into the notebook.
 
 const VIEW_COLORS = { Red: "#f34a33", Yellow: "#edd54c", Green: "#6eb04b" };
+/** Milliseconds after which it is said again that somebody can see the grid. */
+const STILL_HERE = 15000;
+/** Pixels of an enlarged picture, at most. */
+const LARGE = 1400;
 
-function caption(view) {
-  if (view.kind === "3d") return "3-D";
-  if (view.offset === undefined) return "";
-  return `${view.orientation} · ${view.offset.toFixed(1)} mm`;
+function facts(view) {
+  return view.offset === undefined ? "" : `${view.orientation} · ${view.offset.toFixed(1)} mm`;
+}
+
+/** An <img> whose former picture stays until the next one is decoded: no flicker. */
+function steadyImage(props) {
+  const image = h("img", { draggable: "false", ...props });
+  let current = null;
+  return {
+    image,
+    show(bytes) {
+      const url = pngUrl(bytes);
+      const former = current;
+      current = url;
+      const next = new Image();
+      next.onload = () => {
+        if (current === url) image.src = url;
+        if (former) URL.revokeObjectURL(former);
+      };
+      next.src = url;
+    },
+    clear() {
+      if (current) URL.revokeObjectURL(current);
+      current = null;
+      image.removeAttribute("src");
+    },
+  };
 }
 
 function render({ model, el }) {
   const root = rootElement(el, "sn-views", "Pictures of Slicer's views", model);
   const line = banner();
   const questions = asker(model, line.waiting);
+  const me = Math.random().toString(36).slice(2);
   const grid = h("div", { class: "sn-views-grid" });
-  root.append(grid, line.node);
+  const strip = h("div", { class: "sn-views-strip", role: "list", "aria-label": "Pictures taken", hidden: true });
+  const said = h("div", { class: "sn-views-said", role: "status" });
   const tiles = new Map();
+  let views = null;
+  const gone = () => (model.get("_status")?.state ?? "live") !== "live";
+  root.append(grid, line.node, said, strip);
 
-  const makeTile = (name) => {
-    const tile = {
-      image: h("img", { alt: `Slicer view ${name}`, draggable: "false" }),
-      facts: h("span", { class: "sn-view-facts" }),
-      trouble: h("div", { class: "sn-view-trouble", role: "status" }),
-      bytes: null,
-      url: null,
-    };
-    const dot = h("span", { class: "sn-view-dot", style: `background:${VIEW_COLORS[name] ?? "#8e8ec5"}`, "aria-hidden": "true" });
+  // -- the grid -----------------------------------------------------------------------------------------------------
+  const camera = (name, title) =>
+    h("button", { class: "sn-icon-button sn-view-camera", type: "button", "aria-label": `Put the picture of ${title} into the notebook`, title: "Put the picture into the notebook", onclick: () => take(name()) }, icon("camera"));
+
+  function makeTile(view) {
+    const tile = { picture: steadyImage({ alt: "" }), facts: h("span", { class: "sn-view-facts" }), second: h("span", { class: "sn-view-second" }), trouble: h("span", { class: "sn-view-trouble" }) };
+    const dot = h("span", { class: "sn-view-dot", style: `background:${VIEW_COLORS[view.name] ?? "#8e8ec5"}`, "aria-hidden": "true" });
+    tile.open = h("button", { class: "sn-view-open", type: "button", title: "Enlarge", onclick: () => large.open(view.name) }, tile.picture.image, tile.trouble);
     tile.node = h(
       "figure",
-      { class: "sn-view", "data-view": name },
-      h("div", { class: "sn-view-picture" }, tile.image, tile.trouble),
-      h("figcaption", {}, dot, h("span", { class: "sn-view-name" }, name === "1" ? "3-D view" : name), tile.facts),
+      { class: "sn-view", "data-view": view.name },
+      tile.open,
+      h("figcaption", {}, h("span", { class: "sn-view-line" }, dot, h("span", { class: "sn-view-name" }, view.title), tile.facts), h("span", { class: "sn-view-line" }, tile.second, camera(() => view.name, view.title))),
     );
     return tile;
-  };
+  }
 
-  const showPicture = (tile, bytes) => {
-    if (!bytes || bytes === tile.bytes) return;
-    tile.bytes = bytes;
-    const url = pngUrl(bytes);
-    const former = tile.url;
-    tile.url = url;
-    // The former picture stays until the new one is decoded: no flicker.
-    const next = new Image();
-    next.onload = () => {
-      if (tile.url === url) tile.image.src = url;
-      if (former) URL.revokeObjectURL(former);
-    };
-    next.src = url;
-  };
-
-  const update = () => {
-    const views = model.get("_views");
-    const pictures = model.get("_pictures") ?? {};
-    const status = model.get("_status") ?? {};
-    const gone = status.state !== undefined && status.state !== "live";
-    root.classList.toggle("sn-gone", gone);
-    line.status(status);
+  function draw() {
+    root.classList.toggle("sn-gone", gone());
+    line.status(model.get("_status"));
     const columns = model.get("columns");
     grid.style.gridTemplateColumns = columns > 0 ? `repeat(${columns}, minmax(0, 1fr))` : "";
     if (!views || views.length === 0) {
-      grid.replaceChildren(gone ? "" : h("p", { class: "sn-empty" }, views ? "This layout has no views." : "Fetching the views…"));
+      grid.replaceChildren(gone() ? "" : h("p", { class: "sn-empty" }, views ? "This layout has no views." : "Fetching the views…"));
       return;
     }
-    for (const name of [...tiles.keys()])
+    for (const [name, tile] of tiles)
       if (!views.some((view) => view.name === name)) {
-        if (tiles.get(name).url) URL.revokeObjectURL(tiles.get(name).url);
+        tile.picture.clear();
         tiles.delete(name);
       }
     const nodes = views.map((view) => {
-      if (!tiles.has(view.name)) tiles.set(view.name, makeTile(view.name));
+      if (!tiles.has(view.name)) tiles.set(view.name, makeTile(view));
       const tile = tiles.get(view.name);
-      tile.facts.textContent = view.name === "1" ? "" : caption(view);
-      tile.image.alt = `Slicer view ${view.name}${view.orientation ? `, ${caption(view)}` : ""}`;
+      tile.facts.textContent = facts(view);
+      tile.second.textContent = view.second ?? "";
+      tile.second.title = view.second ?? "";
+      tile.open.setAttribute("aria-label", ["Enlarge", view.title, facts(view), view.second].filter(Boolean).join(", "));
       tile.trouble.replaceChildren();
       if (view.error) tile.trouble.append(h("strong", {}, view.error.message), " ", view.error.hint);
-      else if (!pictures[view.name]) tile.trouble.append(gone ? "No picture." : "…");
-      showPicture(tile, pictures[view.name]);
+      else if (!tile.seen) tile.trouble.append(gone() ? "No picture." : "…");
       return tile.node;
     });
     if (nodes.length !== grid.children.length || nodes.some((node, index) => node !== grid.children[index])) grid.replaceChildren(...nodes);
-  };
+    large.update();
+  }
 
+  // -- one view, large ------------------------------------------------------------------------------------------------
+  const large = (() => {
+    let name = null;
+    const picture = steadyImage({ class: "sn-large-image", alt: "" });
+    const title = h("h3", { class: "sn-large-title" });
+    const second = h("p", { class: "sn-large-second" });
+    const close = h("button", { class: "sn-icon-button sn-large-close", type: "button", "aria-label": "Close", title: "Close", onclick: () => dialog.close() }, icon("close"));
+    const before = h("button", { class: "sn-icon-button", type: "button", "aria-label": "Previous view", title: "Previous view", onclick: () => move(-1) }, icon("back"));
+    const after = h("button", { class: "sn-icon-button", type: "button", "aria-label": "Next view", title: "Next view", onclick: () => move(1) }, icon("chevron"));
+    const dialog = h(
+      "dialog",
+      { class: "sn-large", "data-lm-suppress-shortcuts": "true", "aria-label": "Enlarged view" },
+      h("div", { class: "sn-large-head" }, title, before, after, camera(() => name, "this view"), close),
+      h("div", { class: "sn-large-picture" }, picture.image),
+      second,
+    );
+    root.append(dialog);
+    const find = () => (views ?? []).find((view) => view.name === name);
+
+    function ask() {
+      const box = dialog.querySelector(".sn-large-picture").getBoundingClientRect();
+      const side = Math.min(LARGE, Math.round(Math.max(128, Math.min(box.width, box.height)) * devicePixelRatio));
+      questions.ask({ type: "enlarge", name, size: [side, side] });
+    }
+
+    function open(wanted) {
+      name = wanted;
+      picture.clear();
+      // The small picture until the large one is there.
+      const small = tiles.get(name)?.picture.image.src;
+      if (small) picture.image.src = small;
+      update();
+      if (!dialog.open) dialog.showModal();
+      ask();
+      watch();
+    }
+
+    function move(step) {
+      const names = (views ?? []).map((view) => view.name);
+      if (names.length > 1) open(names[(names.indexOf(name) + step + names.length) % names.length]);
+    }
+
+    function update() {
+      const view = find();
+      if (!view) {
+        if (dialog.open) dialog.close();
+        return;
+      }
+      title.textContent = [view.title, facts(view)].filter(Boolean).join(" · ");
+      second.textContent = view.second ?? "";
+      picture.image.alt = [view.title, facts(view), view.second].filter(Boolean).join(", ");
+    }
+
+    dialog.addEventListener("close", () => {
+      const opener = tiles.get(name)?.open;
+      name = null;
+      picture.clear();
+      questions.ask({ type: "enlarge" });
+      opener?.focus();
+      watch();
+    });
+    dialog.addEventListener("click", (event) => {
+      if (event.target === dialog) dialog.close();
+    });
+    dialog.addEventListener("keydown", (event) => {
+      const steps = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
+      if (event.key in steps) move(steps[event.key]);
+      else if (event.key === "Escape") dialog.close();
+      else return;
+      event.preventDefault();
+      event.stopPropagation();
+    });
+    return {
+      open,
+      update,
+      get showing() {
+        return dialog.open;
+      },
+      take(view, bytes) {
+        if (view.name === name) picture.show(bytes);
+      },
+      clear: () => picture.clear(),
+    };
+  })();
+
+  // -- the camera -----------------------------------------------------------------------------------------------------
+  let quiet = 0;
+  function say(...words) {
+    clearTimeout(quiet);
+    said.replaceChildren(...words);
+    quiet = setTimeout(() => said.replaceChildren(), 6000);
+  }
+
+  function take(name) {
+    if (gone() || !name) return;
+    questions.ask({ type: "take", name });
+  }
+
+  // -- whether anybody can see it ---------------------------------------------------------------------------------------
+  let inSight = false;
+  let told = null;
+  function watch(again = false) {
+    const on = (inSight || large.showing) && document.visibilityState === "visible";
+    if (on === told && !again) return;
+    told = on;
+    questions.ask({ type: "watch", view: me, on });
+  }
+  const sight = new IntersectionObserver((entries) => {
+    inSight = entries[entries.length - 1].isIntersecting;
+    watch();
+  });
+  sight.observe(grid);
+  const seen = () => watch();
+  document.addEventListener("visibilitychange", seen);
+  const still = setInterval(() => told && watch(true), STILL_HERE);
+
+  // -- what the kernel says ---------------------------------------------------------------------------------------------
+  const takes = {
+    views: (message, buffers) => {
+      views = message.views;
+      draw();
+      message.pictures.forEach((name, index) => {
+        const tile = tiles.get(name);
+        if (!tile) return;
+        tile.seen = true;
+        tile.trouble.replaceChildren();
+        tile.picture.show(buffers[index]);
+      });
+    },
+    large: (message, buffers) => large.take(message.view, buffers[0]),
+    taken: (message) => {
+      const view = (views ?? []).find((each) => each.name === message.view);
+      say(icon("check"), ` The picture of ${view?.title ?? message.view} is in the notebook.`);
+      const tile = tiles.get(message.view);
+      tile?.node.classList.remove("sn-flash");
+      requestAnimationFrame(() => tile?.node.classList.add("sn-flash"));
+    },
+    "not-taken": (message) => say(icon("error"), h("span", { role: "alert" }, ` ${message.message} ${message.hint}`)),
+    strip: (message, buffers) => {
+      strip.hidden = false;
+      const url = pngUrl(buffers[0]);
+      urls.push(url);
+      const [first, second] = message.caption.split("\n");
+      strip.append(h("figure", { role: "listitem" }, h("img", { src: url, alt: message.caption.replace("\n", ", ") }), h("figcaption", {}, h("strong", {}, first), second ? h("span", {}, second) : null)));
+    },
+  };
+  const urls = [];
   const heard = listener(model);
-  for (const name of ["_views", "_pictures", "_status", "columns"]) heard.on(`change:${name}`, update);
-  update();
+  heard.on("change:_status", draw);
+  heard.on("change:columns", draw);
+  heard.on("msg:custom", (message, buffers) => takes[message.type]?.(message, buffers));
+  draw();
   questions.ask({ type: "hello" });
   return () => {
+    if (told) model.send({ type: "watch", view: me, on: false });
     heard.close();
     questions.close();
-    for (const tile of tiles.values()) if (tile.url) URL.revokeObjectURL(tile.url);
+    sight.disconnect();
+    clearInterval(still);
+    clearTimeout(quiet);
+    document.removeEventListener("visibilitychange", seen);
+    for (const tile of tiles.values()) tile.picture.clear();
+    large.clear();
+    for (const url of urls) URL.revokeObjectURL(url);
   };
 }
 
