@@ -82,10 +82,11 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if not module:
         return importlib.import_module(f"{__name__}.{name}")
-    if name in ("launch", "connect"):
-        _import_widgets_meanwhile()
     value = getattr(importlib.import_module(module), name)
     globals()[name] = value
+    if name in ("launch", "connect"):
+        # Not before the session is imported whole: two threads in the middle of one package would wait for each other.
+        _import_widgets_meanwhile()
     return value
 
 

@@ -116,7 +116,8 @@ def _static_study(
 def _picture(png: bytes | None, width: int) -> str:
     if not png:
         return ""
-    return f'<img alt="Middle slice" width="{width}" src="data:image/png;base64,{b64encode(png).decode("ascii")}">'
+    # Lab's own style lets pictures in a table shrink to nothing.
+    return f'<img alt="Middle slice" width="{width}" style="max-width:none" src="data:image/png;base64,{b64encode(png).decode("ascii")}">'
 
 
 def _title(series: Mapping[str, Any]) -> str:

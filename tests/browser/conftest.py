@@ -85,9 +85,11 @@ def lab(root: Path, data_folder_of_a_user: Path, tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture(scope="module")
-def desk(browser: playwright.Browser, lab: Lab, hospital: Path) -> Iterator[Desk]:
+def desk(
+    browser: playwright.Browser, lab: Lab, hospital: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Desk]:
     """A notebook for pickers on the hospital's studies, shared by a module's tests."""
-    with desk_of(browser, lab, hospital) as found:
+    with desk_of(browser, lab, hospital, tmp_path_factory.mktemp("desk")) as found:
         yield found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +13,12 @@ import slicer_notebook as sn
 from tests.browser.catalogue import HOSPITAL, Study, hospital_studies
 from tests.browser.lab import SHORT, Lab, Notebook, write_notebook
 
-__all__ = ["WINDOW", "Desk", "Looking", "busy", "desk_of", "newest", "open_study"]
+__all__ = ["WINDOW", "Desk", "Looking", "desk_of", "newest", "open_study"]
 
 #: CSS pixels of a laptop's screen.
 WINDOW = {"width": 1440, "height": 900}
+
+_NUMBERS = itertools.count()
 
 Looking = Callable[[Page, str], list[str]]
 
@@ -29,10 +32,12 @@ class Desk:
         slicer: another session on its Slicer, from the tests' process.
     """
 
-    def __init__(self, notebook: Notebook, slicer: sn.Session) -> None:
+    def __init__(self, notebook: Notebook, slicer: sn.Session, hospital: Path, spare: Path) -> None:
         self.notebook = notebook
         self.page = notebook.page
         self.slicer = slicer
+        self._hospital = hospital
+        self._spare = spare
 
     def picker(self) -> Locator:
         """A new picker, with all studies and the cards of the first; nothing is loaded, nothing waits."""
@@ -49,10 +54,41 @@ class Desk:
         """Names of the scene's volumes."""
         return sorted(volume.name for volume in self.slicer.nodes("vtkMRMLScalarVolumeNode"))
 
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Slicer's main thread is at something else, so that what is read waits for the scene."""
+        gate = self._spare / f"gate{next(_NUMBERS)}"
+        code = f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(.01)"
+        job = self.slicer.submit("code.run", code=code)
+        try:
+            yield
+        finally:
+            gate.touch()
+            job.result(20)
+
+    @contextmanager
+    def files_gone(self, study: Study, series: int) -> Iterator[None]:
+        """The files of a series are elsewhere for a while."""
+        files, away = self._hospital.parent / study.uid / str(series), self._spare / f"away{next(_NUMBERS)}"
+        files.rename(away)
+        try:
+            yield
+        finally:
+            away.rename(files)
+
+    @contextmanager
+    def index(self, path: Path) -> Iterator[None]:
+        """Another index for a while."""
+        self.notebook.value(f"slicer.dicom.database = {str(path)!r}")
+        try:
+            yield
+        finally:
+            self.notebook.value(f"slicer.dicom.database = {str(self._hospital)!r}")
+
 
 @contextmanager
-def desk_of(browser: Browser, lab: Lab, hospital: Path) -> Iterator[Desk]:
-    """Open it in a page of its own; the kernel and its Slicer end with it."""
+def desk_of(browser: Browser, lab: Lab, hospital: Path, spare: Path) -> Iterator[Desk]:
+    """Open it in a page of its own; the kernel and its Slicer end with it. ``spare`` is an empty folder."""
     path = write_notebook(
         lab,
         "desk.ipynb",
@@ -63,20 +99,9 @@ def desk_of(browser: Browser, lab: Lab, hospital: Path) -> Iterator[Desk]:
     notebook = Notebook(context.new_page(), lab, path)
     notebook.run("sn.launch()")
     with sn.connect(notebook.value("print(slicer._launched.connection_file)")) as slicer:
-        yield Desk(notebook, slicer)
+        yield Desk(notebook, slicer, hospital, spare)
     notebook.shut_down()
     context.close()
-
-
-@contextmanager
-def busy(slicer: sn.Session, gate: Path) -> Iterator[None]:
-    """Slicer's main thread is at something else, so that what is read waits for the scene."""
-    job = slicer.submit("code.run", code=f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(.01)")
-    try:
-        yield
-    finally:
-        gate.touch()
-        job.result(20)
 
 
 def newest(modalities: str) -> Study:
@@ -85,11 +110,12 @@ def newest(modalities: str) -> Study:
 
 
 def open_study(picker: Locator, study: Study) -> Locator:
-    """Search a study by its accession number; its cards, with pictures."""
-    picker.get_by_role("searchbox").fill(study.accession)
+    """Search a study by its date, which no other has; its cards, the first with its picture."""
+    picker.get_by_role("searchbox").fill(study.date)
     expect(picker.locator(".sn-study-row")).to_have_count(1)
     picker.locator(f".sn-study-row[data-uid='{study.uid}']").click()
     cards = picker.locator(".sn-card[data-uid]")
     expect(cards).to_have_count(len(study.series), timeout=SHORT)
-    expect(picker.locator(".sn-card img")).to_have_count(len(study.series), timeout=SHORT)
+    cards.first.scroll_into_view_if_needed()
+    expect(cards.first.locator("img")).to_be_visible(timeout=SHORT)
     return cards

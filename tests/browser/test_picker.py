@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import datetime
 import json
-import shutil
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.catalogue import HOSPITAL, hospital_studies
 from tests.browser.lab import CELL_TIMEOUT, SHORT, Lab, Notebook, write_notebook
-from tests.browser.picking import WINDOW, Desk, busy, newest, open_study
+from tests.browser.picking import WINDOW, Desk, newest, open_study
 
 #: Seconds for one test: the first of the module starts a JupyterLab, a kernel and a Slicer.
 pytestmark = pytest.mark.timeout(300)
@@ -213,12 +211,12 @@ def test_choosing_by_mouse_with_shift_and_all_at_once(desk: Desk, picker: Locato
 # -- loading ---------------------------------------------------------------------------------------------------------
 
 
-def test_several_are_loaded_one_waits_one_is_cancelled(desk: Desk, picker: Locator, tmp_path: Path) -> None:
+def test_several_are_loaded_one_waits_one_is_cancelled(desk: Desk, picker: Locator) -> None:
     study = newest("CT CT CT")
     cards = open_study(picker, study)
     picker.locator(".sn-select-all").click()
     loads = {number: picker.locator(f".sn-load[data-series='{study.uid}.{number}']") for number in (1, 2, 3)}
-    with busy(desk.slicer, tmp_path / "gate"):
+    with desk.busy():
         picker.locator(".sn-load-button").click()
         expect(loads[1]).to_have_attribute("data-state", "loading", timeout=SHORT)
         expect(loads[1].get_by_role("progressbar")).to_have_accessible_name("Loading 1: Thorax 1.0 B70f")
@@ -241,12 +239,12 @@ def test_several_are_loaded_one_waits_one_is_cancelled(desk: Desk, picker: Locat
     expect(picker.locator(".sn-card[aria-selected=true]")).to_have_attribute("data-uid", f"{study.uid}.2")
 
 
-def test_what_is_cancelled_while_it_loads_leaves_nothing(desk: Desk, picker: Locator, tmp_path: Path) -> None:
+def test_what_is_cancelled_while_it_loads_leaves_nothing(desk: Desk, picker: Locator) -> None:
     study = newest("CT CT CT")
     cards = open_study(picker, study)
     before = len(desk.slicer.nodes())
     cards.nth(0).click()
-    with busy(desk.slicer, tmp_path / "gate"):
+    with desk.busy():
         picker.locator(".sn-load-button").click()
         load = picker.locator(".sn-load[data-state=loading]")
         expect(load.locator(".sn-load-facts")).to_contain_text("12 of 12 files", timeout=SHORT)
@@ -284,14 +282,10 @@ def shown(desk: Desk) -> str:
     return name
 
 
-def test_an_error_stands_where_it_happened_and_can_be_tried_again(
-    desk: Desk, picker: Locator, hospital: Path, tmp_path: Path
-) -> None:
+def test_an_error_stands_where_it_happened_and_can_be_tried_again(desk: Desk, picker: Locator) -> None:
     study = STUDIES[5]
     cards = open_study(picker, study)
-    files = hospital.parent / study.uid / "1"
-    shutil.move(files, tmp_path / "away")
-    try:
+    with desk.files_gone(study, 1):
         cards.nth(0).dblclick()
         load = picker.locator(".sn-load[data-state=failed]")
         expect(load.get_by_role("alert")).to_contain_text("1: T2 HASTE cor", timeout=SHORT)
@@ -300,8 +294,6 @@ def test_an_error_stands_where_it_happened_and_can_be_tried_again(
         assert load.locator(".sn-hint").inner_text(), "no word of what to do"
         expect(cards.nth(0).locator(".sn-card-error")).to_be_visible()
         assert desk.volumes() == []
-    finally:
-        shutil.move(tmp_path / "away", files)
     load.get_by_role("button", name="Try again").click()
     expect(picker.locator(".sn-note-good")).to_contain_text("Loaded", timeout=SHORT)
     expect(load).to_have_count(0)
@@ -385,9 +377,7 @@ def test_every_part_is_reached_by_tab_and_does_what_it_says(desk: Desk, picker: 
 # -- two notebooks ---------------------------------------------------------------------------------------------------
 
 
-def test_two_notebooks_on_one_slicer_see_the_same_queue(
-    desk: Desk, picker: Locator, page: Page, lab: Lab, tmp_path: Path
-) -> None:
+def test_two_notebooks_on_one_slicer_see_the_same_queue(desk: Desk, picker: Locator, page: Page, lab: Lab) -> None:
     file, index = desk.notebook.value("print(slicer._launched.connection_file, slicer.dicom.database)").split()
     path = write_notebook(
         lab,
@@ -403,7 +393,7 @@ def test_two_notebooks_on_one_slicer_see_the_same_queue(
     study = newest("MR MR")
     open_study(picker, study)
     picker.locator(".sn-select-all").click()
-    with busy(desk.slicer, tmp_path / "gate"):
+    with desk.busy():
         picker.locator(".sn-load-button").click()
         for each in (picker, other):
             expect(each.locator(".sn-load[data-state=loading]")).to_contain_text("1: T2 HASTE cor", timeout=SHORT)

@@ -45,7 +45,7 @@ function studyTable({ store, columns, open, enter, chooseAll, leave, chosen, res
   let openUid = null;
   let active = -1;
   const closed = new Set();
-  const list = virtualList({ scroller: node, body, rowHeight: ROW, headHeight: HEAD, draw: drawRow });
+  const list = virtualList({ scroller: node, body, rowHeight: ROW, headHeight: HEAD, draw: drawRow, drawn: () => nameActive() });
 
   const grouped = () => sort.column === "name";
   const shown = () => ["name", ...columns];
@@ -190,9 +190,14 @@ function studyTable({ store, columns, open, enter, chooseAll, leave, chosen, res
     drawActive();
   }
 
-  function drawActive() {
-    if (active >= 0 && active < rows.length) node.setAttribute("aria-activedescendant", rowId(active));
+  /** Which row has the keyboard, for a screen reader: only a row that is in the page has a name. */
+  function nameActive() {
+    if (list.node(active)) node.setAttribute("aria-activedescendant", rowId(active));
     else node.removeAttribute("aria-activedescendant");
+  }
+
+  function drawActive() {
+    nameActive();
     list.each((index, row) => {
       row.classList.toggle("sn-active", index === active);
       if (row.dataset.uid) row.setAttribute("aria-selected", String(row.dataset.uid === openUid));

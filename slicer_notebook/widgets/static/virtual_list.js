@@ -7,9 +7,10 @@ const OVERSCAN = 10;
  * @param scroller the element that scrolls
  * @param rowHeight CSS pixels
  * @param draw draw(index) gives a row's element
+ * @param drawn called when other rows are in the page
  * @param headHeight what stays at the top of the scroller, CSS pixels
  */
-function virtualList({ scroller, body, rowHeight, headHeight = 0, draw }) {
+function virtualList({ scroller, body, rowHeight, headHeight = 0, draw, drawn = () => {} }) {
   let length = 0;
   let rows = new Map();
   let planned = 0;
@@ -38,6 +39,7 @@ function virtualList({ scroller, body, rowHeight, headHeight = 0, draw }) {
       made.push(node);
     }
     body.append(...made);
+    drawn();
   };
 
   const later = () => {
