@@ -117,7 +117,8 @@ def _picture(png: bytes | None, width: int) -> str:
     if not png:
         return ""
     # Lab's own style lets pictures in a table shrink to nothing.
-    return f'<img alt="Middle slice" width="{width}" style="max-width:none" src="data:image/png;base64,{b64encode(png).decode("ascii")}">'
+    source = f"data:image/png;base64,{b64encode(png).decode('ascii')}"
+    return f'<img alt="Middle slice" width="{width}" style="max-width:none" src="{source}">'
 
 
 def _title(series: Mapping[str, Any]) -> str:
