@@ -1,7 +1,8 @@
 """Two data sets side by side: what one has and the other has not, and whose values differ.
 
 Values are compared by what they mean, not by how they are written: numbers as numbers (``1.0`` is ``1``), text without
-its padding, sequences item by item, private elements by their creator wherever its block lies (PS3.5 7.8.1).
+its padding, sequences item by item, private elements by their creator wherever its block lies (PS3.5 7.8.1), values
+written without their VR as of that which the other data set has.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pydicom.tag import BaseTag
 from pydicom.uid import UID
 
 from slicer_notebook.dicom.attributes import tag_of
-from slicer_notebook.dicom.elements import Line, creator_of, element_of, tag_text, value_text, words_of
+from slicer_notebook.dicom.elements import Line, creator_of, element_of, read_as, tag_text, value_text, words_of
 from slicer_notebook.errors import ArgumentError
 
 __all__ = ["EXPECTED", "Difference", "differences", "marked"]
@@ -49,6 +50,8 @@ _NUMBER_VRS: Final = frozenset({"DS", "IS", "FD", "FL", "SL", "SS", "SV", "UL", 
 _SINGLE_PRECISION: Final = 1e-6
 #: Parts of a value that are compared with each other one by one; longer values by their beginnings and ends.
 _MOST_PARTS: Final = 400
+#: Bytes of binary values that are told where they differ.
+_BYTES: Final = 16
 
 Key = tuple[int, int, str, int]
 Place = tuple[Dataset, BaseTag]
@@ -158,11 +161,10 @@ def _compare(a: Dataset, b: Dataset, prefix: str, skip: _Ignored) -> Iterator[Di
             yield from _both((a, tag), (b, in_b[key]), path, skip)
 
 
-def _line(dataset: Dataset, tag: BaseTag, path: str) -> Line:
-    """An element in words, without what is in it."""
+def _line(dataset: Dataset, tag: BaseTag, path: str, element: DataElement | None) -> Line:
+    """An element in words, without what is in it; None for one that cannot be read."""
     creator = creator_of(dataset, tag)
     keyword, name = words_of(tag, creator)
-    element = element_of(dataset, tag)
     vr = str(element.VR) if element is not None else str(getattr(dataset.get_item(tag), "VR", None) or "UN")
     value, note = _words(element) if element is not None else ("", "not readable")
     if element is None:
@@ -180,7 +182,7 @@ def _words(element: DataElement) -> tuple[str, str]:
 
 
 def _alone(dataset: Dataset, tag: BaseTag, path: str, kind: Kind, skip: _Ignored) -> Iterator[Difference]:
-    line = _line(dataset, tag, path)
+    line = _line(dataset, tag, path, element_of(dataset, tag))
     if not skip.difference(line.keyword, line.vr, line.value):
         yield _difference(line, kind, "")
 
@@ -198,17 +200,39 @@ def _both(
 ) -> Iterator[Difference]:
     element_a, element_b = element_of(*one), element_of(*other)
     if element_a is not None and element_b is not None:
+        element_a, element_b = (
+            read_as(str(element_b.VR), element_a, one[0]),
+            read_as(str(element_a.VR), element_b, other[0]),
+        )
         if element_a.VR == "SQ" and element_b.VR == "SQ":
             yield from _items(element_a, element_b, path, skip)
             return
         if _same(element_a, element_b):
             return
-    line_a, line_b = _line(*one, path), _line(*other, path)
+    line_a, line_b = _line(*one, path, element_a), _line(*other, path, element_b)
+    if line_a.value == line_b.value and element_a is not None and element_b is not None:
+        line_a, line_b = _from_where(line_a, line_b, element_a.value, element_b.value)
     if element_a is None and element_b is None and line_a.value == line_b.value:
         return
     expected = _category(line_a.keyword, line_a.vr, f"{line_a.value}\\{line_b.value}")
     if expected not in skip.words or not expected:
         yield _difference(line_a, "differs", expected, line_b)
+
+
+def _from_where(line_a: Line, line_b: Line, a: Any, b: Any) -> tuple[Line, Line]:
+    """Binary values of one size: the bytes from the first that differs."""
+    if not isinstance(a, bytes) or not isinstance(b, bytes):
+        return line_a, line_b
+    first = next((at for at, (one, other) in enumerate(zip(a, b, strict=False)) if one != other), min(len(a), len(b)))
+    where = f", from byte {first:,} on: " if first else ": "
+    parts = (
+        f"{where}{each[first:][:_BYTES].hex(' ').upper()}{' …' if len(each) > first + _BYTES else ''}"
+        for each in (a, b)
+    )
+    one, other = (
+        line._replace(value=line.value + part, note="") for line, part in zip((line_a, line_b), parts, strict=True)
+    )
+    return one, other
 
 
 def _items(a: DataElement, b: DataElement, path: str, skip: _Ignored) -> Iterator[Difference]:

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from pydicom import DataElement, Dataset
 from pydicom.datadict import dictionary_description, dictionary_keyword, private_dictionary_description
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
@@ -23,7 +23,18 @@ from pydicom.uid import UID
 
 from slicer_notebook.dicom.text import fold
 
-__all__ = ["VR_IN_WORDS", "Line", "creator_of", "element_of", "find", "lines", "tag_text", "value_text", "words_of"]
+__all__ = [
+    "VR_IN_WORDS",
+    "Line",
+    "creator_of",
+    "element_of",
+    "find",
+    "lines",
+    "read_as",
+    "tag_text",
+    "value_text",
+    "words_of",
+]
 
 #: Value representations (PS3.5 table 6.2-1).
 VR_IN_WORDS: Final = {
@@ -132,6 +143,24 @@ def element_of(dataset: Dataset, tag: BaseTag) -> DataElement | None:
             return dataset[tag]
         except _DAMAGED:
             return None
+
+
+def read_as(vr: str, element: DataElement, dataset: Dataset) -> DataElement:
+    """An element of VR UN understood as of another VR; as it is where its bytes are none.
+
+    A writer that does not know a private element gives its value as bytes, little endian, those of a sequence with
+    implicit VRs (PS3.5 6.2.2).
+    """
+    value = element.value
+    if element.VR != "UN" or not isinstance(value, bytes) or vr == "UN":
+        return element
+    raw = RawDataElement(element.tag, vr, len(value), value, 0, vr == "SQ", True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return convert_raw_data_element(raw, encoding=dataset.original_character_set)
+        except _DAMAGED:
+            return element
 
 
 def value_text(element: DataElement) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 from typing import Any
 
 import pydicom
@@ -95,6 +96,67 @@ def test_another_vr_is_no_difference_and_single_precision_is_enough_for_one() ->
     a.add_new(0x00191011, "UN", b"HEAD ")
     b.add_new(0x00191011, "LO", "HEAD")
     assert differences(a, b) == []
+
+
+def written_implicitly(dataset: Dataset) -> Dataset:
+    """As a reader gets it from a file without VRs, where it knows no private ones."""
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, implicit_vr=True, little_endian=True)
+    return pydicom.dcmread(io.BytesIO(buffer.getvalue()), force=True)
+
+
+@pytest.mark.parametrize(
+    ("vr", "value", "other"),
+    [
+        ("DS", ["1.0", "2.5"], ["1.0", "2.6"]),
+        ("LO", ["one", "zwölf"], ["one", "zwei"]),
+        ("US", [1, 2], [1, 3]),
+        ("FD", [0.5, -1.0], [0.5, 1.0]),
+        ("SQ", Sequence([item(CodeValue="1")]), Sequence([item(CodeValue="2")])),
+    ],
+)
+def test_a_private_element_written_without_its_vr_is_compared_by_what_it_means(vr: str, value: Any, other: Any) -> None:
+    a, b = Dataset(), Dataset()
+    for dataset, each in ((a, value), (b, other)):
+        dataset.SpecificCharacterSet = "ISO_IR 192"
+        dataset.add_new(0x00190010, "LO", "A MAKER THAT NOBODY KNOWS")
+        dataset.add_new(0x00191001, vr, each)
+    plain = written_implicitly(a)
+    assert plain[0x00191001].VR == "UN"
+    assert differences(a, plain) == differences(plain, a) == []
+    found = only(differences(plain, b))
+    assert (found.kind, found.path[:12]) == ("differs", "[0x00191001]")
+    assert "bytes" not in found.a + found.b
+
+
+def test_bytes_that_are_no_value_of_the_other_vr_differ() -> None:
+    a, b = Dataset(), Dataset()
+    a.add_new(0x00191001, "UN", b"abc")
+    b.add_new(0x00191001, "US", 5)
+    found = only(differences(a, b))
+    assert (found.a, found.b) == ("3 bytes", "5")
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "of_a", "of_b"),
+    [
+        (b"ab", b"ac", "2 bytes, from byte 1 on: 62", "2 bytes, from byte 1 on: 63"),
+        (b"b\0", b"c\0", "2 bytes: 62 00", "2 bytes: 63 00"),
+        (
+            bytes(3000),
+            bytes(2000) + b"\1" + bytes(999),
+            f"3,000 bytes, from byte 2,000 on: 00{' 00' * 15} …",
+            f"3,000 bytes, from byte 2,000 on: 01{' 00' * 15} …",
+        ),
+        (b"ab", b"abcd", "2 bytes", "4 bytes"),
+    ],
+)
+def test_of_bytes_it_is_told_where_they_differ(a: bytes, b: bytes, of_a: str, of_b: str) -> None:
+    one, other = Dataset(), Dataset()
+    one.add_new(0x00191011, "OB", a)
+    other.add_new(0x00191011, "OB", b)
+    found = only(differences(one, other))
+    assert (found.a, found.b) == (of_a, of_b)
 
 
 def test_sequences_are_compared_item_by_item() -> None:
