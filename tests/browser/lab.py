@@ -15,7 +15,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -35,6 +36,7 @@ __all__ = [
     "Notebook",
     "decoded",
     "picture_of",
+    "theme",
     "write_notebook",
 ]
 
@@ -305,6 +307,20 @@ def write_notebook(lab: Lab, name: str, *cells: str, kernel: str = "python3") ->
     )
     nbformat.write(notebook, lab.root / name)
     return name
+
+
+@contextmanager
+def theme(page: Page, name: str) -> Iterator[None]:
+    """JupyterLab in another theme for a while."""
+    change = "name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: `JupyterLab ${name}`})"
+    shown = "name => document.body.dataset.jpThemeName === `JupyterLab ${name}`"
+    page.evaluate(change, name)
+    page.wait_for_function(shown, arg=name, timeout=SHORT)
+    try:
+        yield
+    finally:
+        page.evaluate(change, "Light")
+        page.wait_for_function(shown, arg="Light", timeout=SHORT)
 
 
 def picture_of(image: Locator) -> npt.NDArray[np.uint8]:

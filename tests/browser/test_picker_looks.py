@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.catalogue import HOSPITAL, Study, hospital_studies
-from tests.browser.lab import SHORT, Lab, Notebook, write_notebook
+from tests.browser.lab import SHORT, Lab, Notebook, theme, write_notebook
 from tests.browser.picking import WINDOW, Desk, Looking, newest, open_study
 
 #: Seconds for one test: the first of the module starts a JupyterLab, a kernel and a Slicer.
@@ -27,34 +25,6 @@ THEMES = ("Light", "Dark")
 @pytest.fixture
 def picker(desk: Desk) -> Locator:
     return desk.picker()
-
-
-@contextmanager
-def theme(page: Page, name: str) -> Iterator[None]:
-    """JupyterLab in another theme for a while."""
-    change = "name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: `JupyterLab ${name}`})"
-    shown = "name => document.body.dataset.jpThemeName === `JupyterLab ${name}`"
-    page.evaluate(change, name)
-    page.wait_for_function(shown, arg=name, timeout=SHORT)
-    try:
-        yield
-    finally:
-        page.evaluate(change, "Light")
-        page.wait_for_function(shown, arg="Light", timeout=SHORT)
-
-
-@contextmanager
-def window(page: Page, width: int, height: int, scale: float) -> Iterator[None]:
-    """Another size of the window in CSS pixels, and of those in the screen's: what zooming in the browser does."""
-    cdp = page.context.new_cdp_session(page)
-    metrics = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": False}
-    cdp.send("Emulation.setDeviceMetricsOverride", metrics)
-    try:
-        yield
-    finally:
-        cdp.send("Emulation.clearDeviceMetricsOverride")
-        cdp.detach()
-        page.set_viewport_size(WINDOW)  # type: ignore[arg-type]
 
 
 def cut_off(picker: Locator) -> list[str]:
@@ -151,32 +121,35 @@ def test_narrow_and_wide_cells_cut_nothing_off(
 ) -> None:
     open_study(picker, newest("CT CT CT"))
     picker.get_by_role("searchbox").fill("")
-    host = "(node, width) => node.closest('.sn-host').style.width = width"
-    with window(desk.page, max(1440, cell + 500), 1100, 1):
-        picker.evaluate(host, f"{cell}px")
-        picker.locator(".sn-select-all").click()
-        with desk.busy():
-            picker.locator(".sn-load-button").click()
-            expect(picker.locator(".sn-load")).to_have_count(3, timeout=SHORT)
-            desk.notebook.scroll_to(picker)
-            assert abs(picker.evaluate("node => node.getBoundingClientRect().width") - cell) < 30
-            picker.screenshot(path=screenshots / f"picker_{cell}px.png")
-            assert cut_off(picker) + axe(desk.page, ROOT) == []
-    expect(picker.locator(".sn-note-good")).to_be_visible(timeout=SHORT)
-    picker.evaluate(host, "")
-
-
-def test_at_200_percent_all_is_there_and_works(desk: Desk, picker: Locator, axe: Looking, screenshots: Path) -> None:
-    with window(desk.page, 720, 450, 2):
-        desk.notebook.scroll_to(picker)
-        study = newest("MR MR")
-        cards = open_study(picker, study)
-        cards.nth(0).click()
-        picker.get_by_role("searchbox").fill("")
-        assert cut_off(picker) + axe(desk.page, ROOT) == []
-        desk.page.screenshot(path=screenshots / "picker_200_percent.png")
+    desk.page.set_viewport_size({"width": max(1440, cell + 500), "height": 1300})
+    picker.evaluate("(node, width) => node.closest('.sn-host').style.width = width", f"{cell}px")
+    picker.locator(".sn-select-all").click()
+    with desk.busy():
         picker.locator(".sn-load-button").click()
-        expect(picker.locator(".sn-note-good")).to_contain_text("Loaded 1: T2 HASTE cor", timeout=SHORT)
+        expect(picker.locator(".sn-load")).to_have_count(3, timeout=SHORT)
+        desk.notebook.scroll_to(picker)
+        assert picker.evaluate("node => node.getBoundingClientRect().width") == cell
+        picker.screenshot(path=screenshots / f"picker_{cell}px.png")
+        assert cut_off(picker) + axe(desk.page, ROOT) == []
+    expect(picker.locator(".sn-note-good")).to_be_visible(timeout=SHORT)
+    desk.page.set_viewport_size(WINDOW)  # type: ignore[arg-type]
+
+
+def test_at_200_percent_all_is_there_and_works(
+    desk: Desk, browser: Browser, lab: Lab, axe: Looking, screenshots: Path
+) -> None:
+    """A window of half as many CSS pixels, each of two of the screen's: what zooming in the browser does."""
+    context = browser.new_context(viewport={"width": 720, "height": 450}, device_scale_factor=2)
+    notebook = desk.another(context.new_page(), lab)
+    picker = notebook.run("picker = ").locator(ROOT)
+    cards = open_study(picker, newest("MR MR"))
+    cards.nth(0).click()
+    picker.get_by_role("searchbox").fill("")
+    assert cut_off(picker) + axe(notebook.page, ROOT) == []
+    notebook.page.screenshot(path=screenshots / "picker_200_percent.png")
+    picker.locator(".sn-load-button").click()
+    expect(picker.locator(".sn-note-good")).to_contain_text("Loaded 1: T2 HASTE cor", timeout=SHORT)
+    context.close()
 
 
 def test_an_empty_index_and_one_that_cannot_be_read_say_what_to_do(
