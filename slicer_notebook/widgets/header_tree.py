@@ -186,10 +186,9 @@ class HeaderTree(anywidget.AnyWidget):
 
         with self._lock:
             self.send({"type": "about", "title": self.title, "vrs": VR_IN_WORDS})
-            known = len(self._messages)
-            self._flush()
-            for number in range(known):
+            for number in range(len(self._messages)):
                 self._send_lines(number)
+            self._flush()
             if self._done.is_set():
                 self.send(self._end())
 

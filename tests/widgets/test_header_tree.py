@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+import time
 import zlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pydicom
@@ -13,7 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 import slicer_notebook as sn
-from slicer_notebook.dicom.elements import lines
+from slicer_notebook.dicom.elements import Line, lines
 from slicer_notebook.errors import ArgumentError
 from slicer_notebook.session.headers import Header
 from tests.dicom import make
@@ -57,6 +60,35 @@ def test_a_thousand_frames_come_in_several_messages() -> None:
     assert len(widget._messages) > 3
     assert max(map(len, widget._messages)) < 60_000
     assert rows[-1][5] == "LT"
+
+
+def test_a_view_that_is_made_while_lines_come_gets_them_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+
+    def slow(_header: Dataset) -> Iterator[Line]:
+        each = next(lines(item(PatientID="P1")))
+        yield from [each] * 2100
+        assert go_on.wait(30)
+        yield from [each] * 2000
+
+    monkeypatch.setattr("slicer_notebook.dicom.elements.lines", slow)
+    widget = sn.HeaderTree(make.dataset())
+    sent = Recorder(widget)
+    wait_for(lambda: len(widget._pending) == 100)
+    widget._handle_custom_msg({"type": "hello"}, [])
+    assert [message["first"] for message in sent.of("lines")][-2:] == [0, 2000]
+    assert sent.of("end") == []
+    go_on.set()
+    sent.wait(lambda message: message["type"] == "end")
+    assert [message["first"] for message in sent.of("lines")][-3:] == [0, 2000, 2100]
+    assert widget._count == 4100
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.001)
 
 
 def test_lines_that_come_later_are_sent_to_views_that_are_there(monkeypatch: pytest.MonkeyPatch) -> None:

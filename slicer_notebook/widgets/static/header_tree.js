@@ -2,8 +2,9 @@
 
 const [DEPTH, KIND, TAG, KEYWORD, NAME, VR, VALUE, NOTE, CREATOR, FULL] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 const ITEM = 2;
-/** Children of a node that are shown at once, and hits of a search. */
+/** Children of a node that are shown at once, and rows of a search; elements of the data set itself. */
 const AT_ONCE = 200;
+const TOP_AT_ONCE = 1000;
 /** Characters of a value that a row shows. */
 const CUT = 240;
 
@@ -15,19 +16,21 @@ function foldedText(text) {
 /** Where words are in a text: [[from, to], ...], in order, apart. */
 function places(text, words) {
   if (words.length === 0 || !text) return [];
+  const ascii = /^[\x00-\x7f]*$/.test(text);
   const starts = [];
-  let plain = "";
+  let plain = ascii ? text.toLowerCase() : "";
   let at = 0;
-  for (const letter of text) {
+  for (const letter of ascii ? "" : text) {
     const fold = foldedText(letter);
     for (let i = 0; i < fold.length; i++) starts.push(at);
     plain += fold;
     at += letter.length;
   }
   starts.push(text.length);
+  const place = (i) => (ascii ? i : starts[i]);
   const found = [];
   for (const word of words) {
-    for (let i = plain.indexOf(word); i >= 0; i = plain.indexOf(word, i + word.length)) found.push([starts[i], starts[i + word.length]]);
+    for (let i = plain.indexOf(word); i >= 0; i = plain.indexOf(word, i + word.length)) found.push([place(i), place(i + word.length)]);
   }
   found.sort((a, b) => a[0] - b[0]);
   const apart = [];
@@ -49,6 +52,11 @@ function withMarks(text, words) {
   }
   parts.push(text.slice(done));
   return parts.filter((part) => part !== "");
+}
+
+/** What a search looks at in a line, folded. */
+function searched(row) {
+  return foldedText(`(${row[TAG]})\n${row[TAG].replace(",", "")}\n${row[KEYWORD]}\n${row[NAME]}\n${row[VR]}\n${row[VALUE]}\n${row[NOTE]}\n${row[CREATOR]}`);
 }
 
 /** The lines, and the tree that they make. */
@@ -74,6 +82,7 @@ function headerLines() {
         rows.push(row);
         ends.push(-1);
         if (row[KIND] !== ITEM) elements++;
+        hay.push(row[KIND] === ITEM ? null : searched(row));
       }
     },
     /** The index after all that is in a node. */
@@ -92,10 +101,8 @@ function headerLines() {
     find(words) {
       const found = [];
       for (let index = 0; index < rows.length; index++) {
-        const row = rows[index];
-        if (row[KIND] === ITEM) continue;
-        hay[index] ??= foldedText(`(${row[TAG]})\n${row[TAG].replace(",", "")}\n${row[KEYWORD]}\n${row[NAME]}\n${row[VR]}\n${row[VALUE]}\n${row[NOTE]}\n${row[CREATOR]}`);
-        if (words.every((word) => hay[index].includes(word))) found.push(index);
+        const text = hay[index];
+        if (text !== null && words.every((word) => text.includes(word))) found.push(index);
       }
       return found;
     },
@@ -170,19 +177,28 @@ function render({ model, el }) {
     return words.length && (index < 0 || paths.has(index)) ? all.filter((child) => hits.has(child) || paths.has(child)) : all;
   };
 
-  /** The rows that are to be seen: [index, level, how many-th, of how many], or [parent, level, left] for the others. */
+  /** How many children of a node are shown; among the hits of a search, how many rows in all. */
+  const mostOf = (parent) => shownOf.get(parent) ?? (parent < 0 && !words.length ? TOP_AT_ONCE : AT_ONCE);
+
+  /** The rows that are to be seen; for what is left out, {more: parent, left: how many}. */
   function visible() {
     const found = [];
     const walk = (parent, level) => {
       const all = childrenOf(parent);
-      const most = shownOf.get(parent) ?? (parent < 0 && !words.length ? Math.max(AT_ONCE, 1000) : AT_ONCE);
-      all.slice(0, most).forEach((index, position) => {
-        found.push({ index, level, position: position + 1, size: all.length });
+      const most = words.length ? all.length : mostOf(parent);
+      for (let at = 0; at < Math.min(most, all.length); at++) {
+        if (words.length && found.length >= mostOf(-1)) return;
+        const index = all[at];
+        found.push({ index, level, position: at + 1, size: all.length });
         if (lines.hasChildren(index) && isOpen(index)) walk(index, level + 1);
-      });
-      if (all.length > most) found.push({ more: parent, level, left: all.length - most, most, position: most + 1, size: all.length });
+      }
+      if (all.length > most) found.push({ more: parent, level, left: all.length - most, position: most + 1, size: all.length });
     };
     walk(-1, 1);
+    if (words.length && found.length >= mostOf(-1)) {
+      const left = total - found.filter((each) => hits.has(each.index)).length;
+      if (left > 0) found.push({ more: -1, level: 1, left, position: found.length + 1, size: found.length + 1 });
+    }
     return found;
   }
 
@@ -316,12 +332,12 @@ function render({ model, el }) {
     return `${row[NAME]}${row[CREATOR] ? `, ${row[CREATOR]}` : ""}, ${shown || "empty"}${row[NOTE] ? `, ${row[NOTE]}` : ""}, ${row[TAG]}, ${vrs[row[VR]] ?? row[VR]}`;
   }
 
-  function makeMore({ more, level, left, most, position, size }) {
-    const step = Math.min(left, AT_ONCE);
+  function makeMore({ more, level, left, position, size }) {
+    const words = `Show ${Math.min(left, AT_ONCE).toLocaleString("en")} more of ${left.toLocaleString("en")}`;
     return h(
       "div",
       { class: "sn-row sn-more", role: "treeitem", "data-more": more, "aria-level": level, "aria-posinset": position, "aria-setsize": size, "aria-selected": "false", tabindex: "-1", style: `--sn-level:${level - 1}` },
-      h("span", { class: "sn-what" }, h("span", { class: "sn-toggle" }), h("span", { class: "sn-name" }, `Show ${step.toLocaleString("en")} more of ${left.toLocaleString("en")}`)),
+      h("span", { class: "sn-what" }, h("span", { class: "sn-toggle" }), h("span", { class: "sn-name" }, words)),
     );
   }
 
@@ -407,8 +423,7 @@ function render({ model, el }) {
   function showMore(node) {
     const parent = Number(node.dataset.more);
     const before = [...tree.children].indexOf(node);
-    const most = shownOf.get(parent) ?? (parent < 0 && !words.length ? Math.max(AT_ONCE, 1000) : AT_ONCE);
-    shownOf.set(parent, most + AT_ONCE);
+    shownOf.set(parent, mostOf(parent) + AT_ONCE);
     draw();
     focusNode(tree.children[before]);
   }
