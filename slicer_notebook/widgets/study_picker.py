@@ -39,8 +39,10 @@ COLUMNS: Final = (
 )
 DEFAULT_COLUMNS: Final = ("date", "modalities", "description", "series", "images")
 
-#: Thumbnails of so many series are fetched before anybody asks, so that they are there while cells run.
-_AHEAD: Final = 12
+#: Thumbnails of so many series, of the first studies, are fetched before anybody asks, so that they are there while
+#: cells run and in a saved notebook.
+_AHEAD: Final = 24
+_STUDIES_AHEAD: Final = 8
 #: Seconds that the display of the cell waits for the index, so that a saved notebook shows its studies.
 _SETTLE: Final = 2.0
 #: Seconds after which what a view should know is told again, as long as no view has said hello: in JupyterLab before
@@ -106,6 +108,8 @@ class StudyPicker(SessionWidget):
         self._problem: dict[str, str] = {}
         #: Rows of `rows.series_row`, by study, of the studies that were opened.
         self._series: dict[str, list[dict[str, Any]]] = {}
+        #: Studies that are read before anybody opens one.
+        self._first: list[str] = []
         #: Series whose details are fetched before anybody asks, and what came.
         self._ahead: dict[str, Detail] = {}
         self._in_scene: dict[str, list[Any]] = {}
@@ -149,7 +153,8 @@ class StudyPicker(SessionWidget):
 
     def _on_indexed(self, event: dict[str, Any]) -> None:
         if event.get("database") == self._session.dicom.database and not self._ended:
-            self._series = {}
+            with self._lock:
+                self._series, self._ahead = {}, {}
             self._details.forget()
             self._catalogue.read(changed=True)
 
@@ -163,11 +168,13 @@ class StudyPicker(SessionWidget):
         self._send_page(message, page)
         if message["page"] != 0 or self._series:
             return
-        # The first one is open from the start: most who look into a picker look there.
-        first = self._catalogue.studies(1)
-        if first:
-            self._open(first[0]["uid"])
-        else:
+        # The first ones are read from the start: most who look into a picker look there.
+        first = [study["uid"] for study in self._catalogue.studies(_STUDIES_AHEAD)]
+        with self._lock:
+            self._first = first
+        for uid in first:
+            self._open(uid)
+        if not first:
             self._settled.set()
 
     def _send_page(self, message: dict[str, Any], page: bytes) -> None:
@@ -188,17 +195,21 @@ class StudyPicker(SessionWidget):
         if isinstance(error, SessionError):
             return
         if error is not None:
+            with self._lock:
+                self._first = [uid for uid in self._first if uid != study_uid]
             self.send({"type": "series-error", "study": study_uid, **error_in_words(error)})
             return
         found = [rows.series_row(msgspec.convert(raw, Series)) for raw in job.result(0)]
         with self._lock:
-            first = not self._series
             self._series[study_uid] = found
-            if first:
-                self._ahead = {row["uid"]: {} for row in found[:_AHEAD]}
+            # In the order of the studies, when those of all of them have come.
+            ahead = [row["uid"] for uid in self._first for row in self._series.get(uid, ())][:_AHEAD]
+            begin = study_uid in self._first and all(uid in self._series for uid in self._first) and not self._ahead
+            if begin:
+                self._ahead = {uid: {} for uid in ahead}
         self.send({"type": "series", "study": study_uid, "rows": found})
-        if first:
-            self._details.want(list(self._ahead))
+        if begin:
+            self._details.want(ahead)
         self._look_if_settled()
 
     def _details_came(self, details: dict[str, Detail]) -> None:
@@ -211,7 +222,7 @@ class StudyPicker(SessionWidget):
     def _look_if_settled(self) -> None:
         """Whether what is fetched ahead is there: a plan and a picture (or why not) of each."""
         with self._lock:
-            if self._series and all(self._ahead.values()):
+            if self._ahead and all(self._ahead.values()):
                 self._settled.set()
 
     def _send_details(self, details: dict[str, Detail]) -> None:

@@ -126,6 +126,28 @@ def test_a_notebook_on_the_slicer_kernel(notebook_environment: None, root: Path)
     assert done.data("get_connection_file", "text/plain").endswith(".json'")
 
 
+def test_studies(notebook_environment: None, root: Path) -> None:
+    done = Executed(root / "notebooks" / "02_studies.ipynb")
+    table = done.data("picker = sn.StudyPicker", "text/html")
+    assert "LIDC-IDRI-0001" in table
+    assert "data:image/png" in table
+    assert "3000566: CT" in done.data("volume = volumes[0]", "text/plain")
+    assert done.data("sn.SeriesThumbnails", "text/html").count("data:image/png") > 0
+    assert done.data("thumbnails = ", "text/html").count("data:image/png") >= 8
+    assert done.picture("thumbnails.figure").std() > 10
+    assert "Pixel Spacing" in done.data("header = ", "text/html")
+    assert "Spacing" in done.data("header.find", "text/html")
+    assert "SOP Instance UID" in done.data("dicom.compare", "text/html")
+    loads = done.data("queue.wait", "text/html")
+    assert loads.count("done") == 3
+    assert done.data("sn.ViewThumbnails", "text/html").count("data:image/png") == 4
+    assert done.picture("views.take").std() > 20
+    assert done.picture("views.figure").shape[0] > 500
+    strict = done.data('privacy="strict"', "text/html")
+    assert "studies" in strict
+    assert "LIDC" not in strict
+
+
 def test_dicom_of_every_kind(notebook_environment: None, root: Path) -> None:
     done = Executed(root / "notebooks" / "03_every_dicom.ipynb")
     assert "instances of" in done.data("dicom.index(Path", "text/plain")

@@ -159,7 +159,7 @@ def test_a_new_view_is_told_everything_anew(picker: sn.StudyPicker, browser: Bro
     browser.messages.clear()
     browser.say("hello")
     kinds = [message["type"] for message, _ in browser.messages]
-    assert kinds == ["catalogue", "series", "details", "selected", "loaded", "loads"]
+    assert kinds == ["catalogue", "series", "series", "details", "selected", "loaded", "loads"]
 
 
 def test_without_a_hello_it_is_told_again(indexed: sn.Session) -> None:
@@ -342,7 +342,7 @@ def test_a_saved_notebook_has_the_table_with_pictures(indexed: sn.Session) -> No
     page = data["text/html"]
     assert "Aalto, Ada" in page
     assert "Builder, Bob&lt;b&gt;" in page
-    assert page.count("<img") == 2
+    assert page.count("<img") == 3
     assert "application/vnd.jupyter.widget-view+json" in data
     picker.close()
 
@@ -353,7 +353,7 @@ def test_hidden_names_are_pseudonyms_in_a_saved_notebook_too(indexed: sn.Session
     assert [word for word in ("Aalto", "Builder", "P1", "P2", "A7") if f">{word}" in page] == []
     assert page.count(">P-") == 2
     assert "Chest" in page
-    assert page.count("<img") == 2
+    assert page.count("<img") == 3
     picker.close()
 
 
