@@ -192,6 +192,20 @@ def test_the_keyboard_alone(tree: Locator, trees: Trees) -> None:
     trees.notebook.wait(lambda: trees.copied() == "0018,0050", "the tag in the clipboard")
 
 
+def test_rows_that_are_made_anew_keep_the_focus(tree: Locator, trees: Trees) -> None:
+    """As when further lines arrive while somebody walks in the tree."""
+    row(tree, "0008,1032").click()
+    inside = tree.locator(".sn-item").first
+    inside.focus()
+    expect(inside).to_be_focused()
+    inside.evaluate("node => node.classList.add('before')")
+    tree.locator(".sn-search-input").evaluate("node => node.dispatchEvent(new Event('input'))")
+    expect(tree.locator(".before")).to_have_count(0)
+    expect(inside).to_be_focused()
+    trees.page.keyboard.press("ArrowLeft")
+    expect(row(tree, "0008,1032")).to_be_focused()
+
+
 def test_thousands_of_frames_stay_fast(trees: Trees) -> None:
     tree = trees.tree("frames  #")
     frames = row(tree, "5200,9230")

@@ -345,10 +345,13 @@ function render({ model, el }) {
 
   function draw() {
     const list = visible();
+    // Rows are made anew, also while somebody walks among them: lines that arrive take no focus away.
+    const walked = tree.contains(document.activeElement);
     tree.replaceChildren(...list.map((each) => ("more" in each ? makeMore(each) : makeRow(each))));
     if (!rowNode(active)) active = list.length && "index" in list[0] ? list[0].index : -1;
     setActive(rowNode(active));
     tree.hidden = list.length === 0;
+    if (walked) rowNode(active)?.focus({ preventScroll: true });
     tell();
   }
 
