@@ -58,7 +58,7 @@ _KINDS: tuple[tuple[str, tuple[tuple[str, str, str, str, str], ...]], ...] = (
         "PET/CT whole body",
         ((_CT, "CT", "CT AC 2.0", "WHOLEBODY", "axial"), (_PT, "PT", "FDG AC WB", "WHOLEBODY", "coronal")),
     ),
-    ("胸部CT", ((_CT, "CT", "Lung 5.0 I50f", "CHEST", "axial"),)),
+    ("Грудная клетка", ((_CT, "CT", "Lung 5.0 I50f", "CHEST", "axial"),)),
 )
 #: Days before today of the first studies; the others are years old.
 _DAYS_AGO = (0, 5, 20, 200)

@@ -50,6 +50,20 @@ class Desk:
         self.notebook.scroll_to(found)
         return found
 
+    def another(self, page: Page, lab: Lab) -> Notebook:
+        """A second notebook on the same Slicer and index, in a page of its own; its session is there."""
+        file = self.notebook.value("print(slicer._launched.connection_file)")
+        path = write_notebook(
+            lab,
+            f"another{next(_NUMBERS)}.ipynb",
+            "import slicer_notebook as sn\n"
+            f"slicer = sn.connect({file!r})\nslicer.dicom.database = {str(self._hospital)!r}",
+            "picker = sn.StudyPicker(slicer)\npicker",
+        )
+        found = Notebook(page, lab, path)
+        found.run("sn.connect")
+        return found
+
     def volumes(self) -> list[str]:
         """Names of the scene's volumes."""
         return sorted(volume.name for volume in self.slicer.nodes("vtkMRMLScalarVolumeNode"))

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.catalogue import HOSPITAL, hospital_studies
-from tests.browser.lab import CELL_TIMEOUT, SHORT, Lab, Notebook, write_notebook
+from tests.browser.lab import CELL_TIMEOUT, SHORT, Lab
 from tests.browser.picking import WINDOW, Desk, newest, open_study
 
 #: Seconds for one test: the first of the module starts a JupyterLab, a kernel and a Slicer.
@@ -48,7 +48,7 @@ def iso(date: str) -> str:
         ("قباني", "قباني", lambda study: study.name.startswith("قباني")),
         ("山田", None, lambda study: study.name.startswith("Yamada")),
         ("하", None, lambda study: False),
-        ("胸部", "胸部", lambda study: study.description.startswith("胸部")),
+        ("клетка ГРУДНАЯ", "Грудная", lambda study: study.description.startswith("Грудная")),
         ("MRN-70113", "MRN-70113", lambda study: study.id == "MRN-70113"),
         ("acc880037", None, lambda study: study.accession == "ACC880037"),
         (STUDIES[9].date, iso(STUDIES[9].date), lambda study: study.date == STUDIES[9].date),
@@ -79,7 +79,9 @@ def test_nothing_found_says_what_was_searched_and_offers_a_way_out(picker: Locat
     expect(empty).to_contain_text("No study matches “xyz”.")
     expect(empty).to_contain_text("40 studies were searched.")
     expect(picker).to_have_attribute("data-view", "nothing")
+    search.fill("")
     picker.locator(".sn-chip[data-modality=MR]").click()
+    search.fill("xyz")
     expect(empty).to_contain_text(
         f"The filters leave {len([s for s in STUDIES if 'MR' in s.description])} of 40 studies"
     )
@@ -301,6 +303,18 @@ def test_an_error_stands_where_it_happened_and_can_be_tried_again(desk: Desk, pi
     assert desk.volumes() == ["1: T2 HASTE cor"]
 
 
+def test_what_was_loaded_is_chosen_no_more(desk: Desk, picker: Locator) -> None:
+    open_study(picker, newest("CT CT CT"))
+    picker.locator(".sn-select-all").click()
+    with desk.busy():
+        picker.locator(".sn-load-button").click()
+        expect(picker.locator(".sn-load")).to_have_count(3, timeout=SHORT)
+    expect(picker.locator(".sn-note-good")).to_contain_text("and 1 more", timeout=SHORT)
+    expect(picker.locator(".sn-card[aria-selected=true]")).to_have_count(0)
+    expect(picker.locator(".sn-load-button")).to_be_disabled()
+    assert desk.notebook.value("print(picker.selected, len(picker.value))") == "[] 3"
+
+
 # -- without a mouse -------------------------------------------------------------------------------------------------
 
 
@@ -378,16 +392,8 @@ def test_every_part_is_reached_by_tab_and_does_what_it_says(desk: Desk, picker: 
 
 
 def test_two_notebooks_on_one_slicer_see_the_same_queue(desk: Desk, picker: Locator, page: Page, lab: Lab) -> None:
-    file, index = desk.notebook.value("print(slicer._launched.connection_file, slicer.dicom.database)").split()
-    path = write_notebook(
-        lab,
-        "second.ipynb",
-        f"import slicer_notebook as sn\nslicer = sn.connect({file!r})\nslicer.dicom.database = {index!r}",
-        "picker = sn.StudyPicker(slicer)\npicker",
-    )
     page.set_viewport_size(WINDOW)  # type: ignore[arg-type]
-    second = Notebook(page, lab, path)
-    second.run("sn.connect")
+    second = desk.another(page, lab)
     other = second.run("picker = ").locator(".sn-picker")
     expect(other.locator(".sn-card img").first).to_be_visible(timeout=CELL_TIMEOUT)
     study = newest("MR MR")

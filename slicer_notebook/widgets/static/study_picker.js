@@ -333,6 +333,8 @@ function render({ model, el }) {
     const study = store.study(place);
     seriesTitle.textContent = study.description || study.name || study.id || "Study";
     seriesFacts.textContent = [study.description ? study.name : "", study.date, study.accession && `Acc. ${study.accession}`].filter(Boolean).join(" · ");
+    seriesTitle.title = seriesTitle.textContent;
+    seriesFacts.title = seriesFacts.textContent;
     selectAll.hidden = cards.rows.length < 2;
   }
 
@@ -465,7 +467,7 @@ function render({ model, el }) {
       if (queue.own().some(queue.goesOn)) state.note = "asked";
       // What is loaded is not chosen any more: the next press of the button would load it once more.
       const done = queue.own().filter((entry) => entry.state === "done" && loading.includes(entry.id));
-      if (done.some((entry) => state.selected.delete(entry.series))) {
+      if (done.filter((entry) => state.selected.delete(entry.series)).length) {
         questions.ask({ type: "select", series: [...state.selected] });
         drawSelection();
       }
