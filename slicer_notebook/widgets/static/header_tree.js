@@ -307,7 +307,7 @@ function render({ model, el }) {
         before,
         withMarks(text, words),
         after,
-        row[VALUE] === "" && row[KIND] === 0 ? h("span", { class: "sn-note" }, "empty") : null,
+        row[VALUE] === "" && row[KIND] === 0 ? h("span", { class: "sn-note sn-none" }, "empty") : null,
         row[NOTE] ? h("span", { class: "sn-note" }, " ", withMarks(row[NOTE], words)) : null,
         more ? [" ", more] : null,
       ),
