@@ -118,7 +118,7 @@ def test_the_catalogue_has_a_line_for_each_study_and_the_first_is_open(browser: 
         ("Aalto, Ada", "P1", "CT SEG"),
         ("Builder, Bob<b>", "P2", "MR"),
     ]
-    opened = browser.wait(lambda m: m["type"] == "series")
+    opened = browser.wait(lambda m: m["type"] == "series" and m["study"] == ADA)
     assert opened["study"] == ADA
     assert [(row["number"], row["description"]) for row in opened["rows"]] == [(1, "Axial"), (2, "Chest")]
 
