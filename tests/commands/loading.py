@@ -85,7 +85,10 @@ class Busy:
 
     def __init__(self, slicer: sn.Session, gate: Path, then: str = "") -> None:
         self._gate = gate
-        self._job = slicer.submit("code.run", code=_WAIT.format(gate=str(gate)) + then)
+        reached = gate.with_name(f"{gate.name} reached")
+        self._job = slicer.submit("code.run", code=_WAIT.format(gate=str(gate), reached=str(reached)) + then)
+        # What is urgent overtakes it.
+        _until_there(reached)
 
     def __enter__(self) -> Busy:
         return self
@@ -108,10 +111,7 @@ class Held:
 
     def until_reached(self) -> None:
         """The call that waits has come."""
-        end = time.monotonic() + DEADLINE
-        while not self._reached.exists():
-            assert time.monotonic() < end
-            threading.Event().wait(0.01)
+        _until_there(self._reached)
 
     def __enter__(self) -> Held:
         return self
@@ -121,8 +121,16 @@ class Held:
         self._slicer.call("code.run", code="setattr(_owner, _name, _held)")
 
 
+def _until_there(file: Path) -> None:
+    end = time.monotonic() + DEADLINE
+    while not file.exists():
+        assert time.monotonic() < end
+        threading.Event().wait(0.01)
+
+
 _WAIT = """
 import os, time
+open({reached!r}, "w").close()
 while not os.path.exists({gate!r}): time.sleep(.01)
 """
 
