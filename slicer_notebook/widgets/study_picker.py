@@ -16,6 +16,7 @@ from slicer_notebook.widgets import assets, rows
 from slicer_notebook.widgets.base import SessionWidget, error_in_words, static_note
 from slicer_notebook.widgets.catalogue import CatalogueReader
 from slicer_notebook.widgets.details import Detail, Details, details_message
+from slicer_notebook.widgets.indexing import Indexing
 from slicer_notebook.widgets.loads import Loads
 from slicer_notebook.widgets.privacy import checked
 
@@ -82,7 +83,7 @@ class StudyPicker(SessionWidget):
         ArgumentError: no session, an unknown column or privacy.
     """
 
-    _esm = assets.esm("study_picker", "virtual_list", "studies", "cards", "load_queue", "study_table")
+    _esm = assets.esm("study_picker", "virtual_list", "studies", "cards", "load_queue", "add_folder", "study_table")
     _css = assets.css("study_picker", "cards")
 
     value: t.List[Volume | VolumeSequence] = t.List()
@@ -115,6 +116,7 @@ class StudyPicker(SessionWidget):
         self._in_scene: dict[str, list[Any]] = {}
         self._catalogue = CatalogueReader(self._ask_index, self._page_came, self._index_failed)
         self._details = Details(self._ask_index, thumbnail_size, self._details_came)
+        self._indexing = Indexing(session, self._ask_index, self._tell_indexing)
         self._loads = Loads(session, self._ask, self._loads_changed, self._loaded)
         self._subscriptions += [
             session.on("indexed", self._on_indexed),
@@ -309,6 +311,7 @@ class StudyPicker(SessionWidget):
         self._send_details(ahead)
         self.send({"type": "selected", "series": list(self.selected)})
         self._send_scene()
+        self._indexing.again()
         self._loads.show_all()
 
     def _do_hello(self, _content: dict[str, Any]) -> None:
@@ -365,6 +368,15 @@ class StudyPicker(SessionWidget):
 
     def _do_hide(self, content: dict[str, Any]) -> None:
         self._home.call(lambda: self.set_trait("hide_names", bool(content["on"])))
+
+    def _tell_indexing(self, message: dict[str, Any]) -> None:
+        self.send(message)
+
+    def _do_index(self, content: dict[str, Any]) -> None:
+        self._indexing.start(str(content["folder"]))
+
+    def _do_stop_indexing(self, _content: dict[str, Any]) -> None:
+        self._indexing.cancel()
 
     def _do_refresh(self, _content: dict[str, Any]) -> None:
         self.refresh()

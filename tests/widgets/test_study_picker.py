@@ -184,6 +184,27 @@ def test_what_was_indexed_by_any_session_shows_by_itself(
     assert message["changed"], "what is known of the series may be wrong now"
 
 
+def test_a_folder_is_indexed_from_the_picker(browser: Browser, tmp_path: Path) -> None:
+    make.write_series(
+        tmp_path / "new", shape=(3, 8, 8), PatientID="P3", StudyInstanceUID="1.9", SeriesInstanceUID="1.9.1"
+    )
+    (tmp_path / "new" / "notes.txt").write_text("not DICOM", encoding="utf-8")
+    browser.say("index", folder=f" {tmp_path / 'new'} ")
+    assert browser.of("indexing")[0]["state"] == "running"
+    done = browser.wait(lambda m: m["type"] == "indexing" and m["state"] == "done")
+    assert done["text"] == "Found 1 study, 1 series, 3 images; 1 file passed over."
+    browser.wait(lambda m: m["type"] == "catalogue" and m["total"] == 3)
+    browser.say("index", folder=str(tmp_path / "new"))
+    browser.wait(lambda m: m["type"] == "indexing" and "nothing new" in m["text"])
+
+
+@pytest.mark.parametrize("folder", ["/no/such/folder", "   "])
+def test_a_folder_that_is_none_is_said_in_its_place(browser: Browser, folder: str) -> None:
+    browser.say("index", folder=folder)
+    failed = browser.wait(lambda m: m["type"] == "indexing" and m["state"] == "failed")
+    assert "folder" in failed["text"].lower() or "path" in failed["text"].lower()
+
+
 def test_a_refresh_that_finds_nothing_new_changes_nothing(picker: sn.StudyPicker, browser: Browser) -> None:
     before = len(browser.of("catalogue"))
     browser.say("refresh")

@@ -75,6 +75,20 @@ function render({ model, el }) {
     { class: "sn-icon-button sn-columns-button", type: "button", title: "Columns", "aria-label": "Columns", "aria-expanded": "false", "aria-controls": menuId, onclick: () => showColumns(menu.hidden) },
     icon("columns"),
   );
+  const addButton = h(
+    "button",
+    { class: "sn-icon-button sn-add-button", type: "button", title: "Index a folder", "aria-label": "Index a folder", "aria-expanded": "false", "aria-controls": `${menuId}-folder`, onclick: () => showFolder(adding.hidden) },
+    icon("add"),
+  );
+  const folder = folderLine({
+    start: (path) => questions.ask({ type: "index", folder: path }),
+    stop: () => questions.ask({ type: "stop_indexing" }),
+    closed: () => {
+      showFolder(false);
+      addButton.focus();
+    },
+  });
+  const adding = h("div", { class: "sn-adding", id: `${menuId}-folder`, role: "group", "aria-label": "Index a folder", hidden: true }, folder.node);
   const refresh = h(
     "button",
     { class: "sn-icon-button sn-refresh", type: "button", title: "Look into the index again", "aria-label": "Refresh", onclick: () => questions.ask({ type: "refresh" }) },
@@ -134,8 +148,9 @@ function render({ model, el }) {
   const load = h("button", { class: "sn-button sn-button-main sn-load-button", type: "button", onclick: () => startLoading() }, "Load");
   const panes = h("div", { class: "sn-panes" }, h("div", { class: "sn-table-pane" }, table.node, nothing), h("div", { class: "sn-series-pane" }, seriesHead, cards.node));
   root.append(
-    h("div", { class: "sn-head" }, h("label", { class: "sn-search" }, icon("search"), search), tally, h("div", { class: "sn-tools" }, hideNames, columnsButton, refresh)),
+    h("div", { class: "sn-head" }, h("label", { class: "sn-search" }, icon("search"), search), tally, h("div", { class: "sn-tools" }, hideNames, columnsButton, addButton, refresh)),
     menu,
+    adding,
     filters,
     line.node,
     panes,
@@ -183,7 +198,8 @@ function render({ model, el }) {
       view("waiting", gone() ? "Nothing to show without a Slicer." : "Reading the index…");
     } else if (store.total === 0) {
       tally.textContent = "";
-      view("empty", icon("cube"), h("strong", {}, "The index holds no study yet."), h("span", {}, "Index a folder of DICOM files in a cell:"), h("code", {}, 'slicer.dicom.index("/path/to/folder")'));
+      view("empty", icon("cube"), h("strong", {}, "The index holds no study yet."), h("span", {}, "Index a folder of DICOM files here, or in a cell: ", h("code", {}, 'slicer.dicom.index("/path/to/folder")')));
+      showFolder(true, false);
     } else {
       const narrowed = words().length > 0 || filtered();
       const reading = store.complete ? "" : `, ${store.size.toLocaleString("en")} read`;
@@ -269,6 +285,12 @@ function render({ model, el }) {
     menu.hidden = !on;
     columnsButton.setAttribute("aria-expanded", String(on));
     if (on) menu.querySelector("input")?.focus();
+  }
+
+  function showFolder(on, focus = true) {
+    adding.hidden = !on;
+    addButton.setAttribute("aria-expanded", String(on));
+    if (on && focus) folder.focus();
   }
 
   function drawMenu() {
@@ -472,6 +494,10 @@ function render({ model, el }) {
         drawSelection();
       }
       drawFoot();
+    },
+    indexing: (message) => {
+      if (message.state === "running" && adding.hidden) showFolder(true, false);
+      folder.take(message);
     },
     "load-error": (message) => {
       state.note = "error";
