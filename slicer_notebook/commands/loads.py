@@ -280,10 +280,9 @@ def _description(uid: str, database: str | None) -> tuple[str, str, str]:
     if not found:
         return "", uid, ""
     record = found[0]
-    words = record.SeriesDescription or record.ProtocolName or record.BodyPartExamined or record.Modality
-    parts = [str(record.SeriesNumber) if record.SeriesNumber is not None else "", words or ""]
-    title = ": ".join(part for part in parts if part) or uid
-    return record.StudyInstanceUID, title, record.Modality or ""
+    from slicer_notebook.dicom.planning import series_name
+
+    return record.StudyInstanceUID, series_name(record), record.Modality or ""
 
 
 class _Reporter:

@@ -24,7 +24,7 @@ from slicer_notebook.dicom.pictures import plan_pictures
 from slicer_notebook.dicom.plans import Quantity, Resampling, SequenceAxis, SequencePlan, SeriesPlan, VolumePlan
 from slicer_notebook.dicom.quantities import Offers
 from slicer_notebook.dicom.reasons import Reason, Refusal, refusal_of, unreadable_refusal
-from slicer_notebook.dicom.records import Instance
+from slicer_notebook.dicom.records import Instance, Series
 from slicer_notebook.dicom.sequences import fold
 from slicer_notebook.dicom.split import Dimension
 from slicer_notebook.dicom.stacks import Options, paths_of, plan_stacks, refuse
@@ -215,6 +215,12 @@ def _planes(instances: list[Instance], result: SeriesPlan) -> tuple[list[Instanc
     return planes, list(names.pop()) if len(names) == 1 else []
 
 
+def series_name(series: Series | Instance) -> str:
+    """What Slicer calls what comes of a series: "3: Chest"."""
+    base = series.SeriesDescription or series.ProtocolName or series.Modality or "Unnamed series"
+    return base if series.SeriesNumber is None else f"{series.SeriesNumber}: {base}"
+
+
 def _name(found: list[VolumePlan | SequencePlan]) -> None:
     """Name what comes of one series as Slicer does, adding what sets its parts apart."""
     heads = [item.volumes[0] if isinstance(item, SequencePlan) else item for item in found]
@@ -222,8 +228,7 @@ def _name(found: list[VolumePlan | SequencePlan]) -> None:
     used: Counter[str] = Counter()
     for item, head in zip(found, heads, strict=True):
         first = head.instances[0]
-        base = first.SeriesDescription or first.ProtocolName or first.Modality or "Unnamed series"
-        base = base if first.SeriesNumber is None else f"{first.SeriesNumber}: {base}"
+        base = series_name(first)
         outer = item.outer if isinstance(item, SequencePlan) else head.dimensions
         details = [str(dimension) for dimension in outer]
         if several_orientations:
