@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 import slicer_notebook as sn
 from tests.browser.catalogue import HOSPITAL, Study, hospital_studies
 from tests.browser.lab import SHORT, Lab, Notebook, write_notebook
+from tests.widgets.waiting import until_file
 
 __all__ = ["WINDOW", "Desk", "Looking", "desk_of", "newest", "open_study"]
 
@@ -72,8 +73,14 @@ class Desk:
     def busy(self) -> Iterator[None]:
         """Slicer's main thread is at something else, so that what is read waits for the scene."""
         gate = self._spare / f"gate{next(_NUMBERS)}"
-        code = f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(.01)"
+        begun = gate.with_suffix(".begun")
+        code = (
+            f"import os, time\nopen({str(begun)!r}, 'w').close()\n"
+            f"while not os.path.exists({str(gate)!r}): time.sleep(.01)"
+        )
         job = self.slicer.submit("code.run", code=code)
+        # What the picker asks would overtake it.
+        until_file(begun)
         try:
             yield
         finally:

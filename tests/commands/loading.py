@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import slicer_notebook as sn
+from tests.widgets.waiting import until_file
 
 STUDY = "1.2.826.0.7"
 DEADLINE = 30.0
@@ -88,7 +89,7 @@ class Busy:
         reached = gate.with_name(f"{gate.name} reached")
         self._job = slicer.submit("code.run", code=_WAIT.format(gate=str(gate), reached=str(reached)) + then)
         # What is urgent overtakes it.
-        _until_there(reached)
+        until_file(reached)
 
     def __enter__(self) -> Busy:
         return self
@@ -111,7 +112,7 @@ class Held:
 
     def until_reached(self) -> None:
         """The call that waits has come."""
-        _until_there(self._reached)
+        until_file(self._reached)
 
     def __enter__(self) -> Held:
         return self
@@ -119,29 +120,3 @@ class Held:
     def __exit__(self, *_exc: object) -> None:
         self._gate.touch()
         self._slicer.call("code.run", code="setattr(_owner, _name, _held)")
-
-
-def _until_there(file: Path) -> None:
-    end = time.monotonic() + DEADLINE
-    while not file.exists():
-        assert time.monotonic() < end
-        threading.Event().wait(0.01)
-
-
-_WAIT = """
-import os, time
-open({reached!r}, "w").close()
-while not os.path.exists({gate!r}): time.sleep(.01)
-"""
-
-_HOLD = """
-import importlib, itertools, os, time
-_owner, _name = getattr(importlib.import_module({module!r}), {owner!r}), {name!r}
-_held = getattr(_owner, _name)
-def _gated(*args, held=_held, calls=itertools.count(1)):
-    if next(calls) >= {call}:
-        open({reached!r}, "w").close()
-        while not os.path.exists({gate!r}): time.sleep(.01)
-    return held(*args)
-setattr(_owner, _name, _gated)
-"""

@@ -15,7 +15,7 @@ import slicer_notebook as sn
 from slicer_notebook.errors import ArgumentError, UidNotFoundError
 from tests.dicom import make
 from tests.dicom.make import assert_phantom
-from tests.widgets.waiting import Recorder, wait_until
+from tests.widgets.waiting import Recorder, until_file, wait_until
 
 ADA, BOB = "1.2.826.0.1.1", "1.2.826.0.1.2"
 CT, SEG, MR = f"{ADA}.1", f"{ADA}.2", f"{BOB}.1"
@@ -257,11 +257,15 @@ def test_an_error_that_was_read_is_put_away(browser: Browser) -> None:
 
 
 def test_cancel_ends_loading_and_leaves_nothing_half_loaded(
-    picker: sn.StudyPicker, browser: Browser, indexed: sn.Session
+    picker: sn.StudyPicker, browser: Browser, indexed: sn.Session, tmp_path: Path
 ) -> None:
     # Slicer's main thread is kept busy, so that the volume cannot get into the scene before the cancel is there.
     before = len(indexed.nodes("vtkMRMLVolumeNode"))
-    busy = indexed.submit("code.run", code="import time\nwhile True: time.sleep(0.01)")
+    begun = tmp_path / "begun"
+    code = f"import time\nopen({str(begun)!r}, 'w').close()\nwhile True: time.sleep(0.01)"
+    busy = indexed.submit("code.run", code=code)
+    # An urgent command would overtake it.
+    until_file(begun)
     browser.say("load", series=[CT, MR])
     browser.until(lambda: len(browser.own()) == 2, "the queue")
     browser.say("cancel")

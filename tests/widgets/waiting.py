@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-__all__ = ["Recorder", "wait_until"]
+__all__ = ["Recorder", "until_file", "wait_until"]
 
 #: Seconds: what is waited for takes milliseconds; a loaded machine gets its time.
 DEADLINE = 30.0
@@ -26,6 +28,15 @@ def wait_until(widget: Any, condition: Callable[[], bool], what: str, deadline: 
             raise AssertionError(f"not in {deadline:.0f} s: {what}")
     finally:
         widget.unobserve(look)
+
+
+def until_file(path: Path, deadline: float = DEADLINE) -> None:
+    """Wait until another process has made a file."""
+    end = time.monotonic() + deadline
+    while not path.exists():
+        if time.monotonic() > end:
+            raise AssertionError(f"not in {deadline:.0f} s: {path}")
+        threading.Event().wait(0.01)
 
 
 class Recorder:
