@@ -19,7 +19,16 @@ from pydicom.tag import BaseTag
 from pydicom.uid import UID
 
 from slicer_notebook.dicom.attributes import tag_of
-from slicer_notebook.dicom.elements import Line, creator_of, element_of, read_as, tag_text, value_text, words_of
+from slicer_notebook.dicom.elements import (
+    Line,
+    bytes_of,
+    creator_of,
+    element_of,
+    read_as,
+    tag_text,
+    value_text,
+    words_of,
+)
 from slicer_notebook.errors import ArgumentError
 
 __all__ = ["EXPECTED", "Difference", "differences", "marked"]
@@ -147,8 +156,9 @@ def _keys(dataset: Dataset) -> dict[Key, BaseTag]:
 
 def _compare(a: Dataset, b: Dataset, prefix: str, skip: _Ignored) -> Iterator[Difference]:
     in_a, in_b = _keys(a), _keys(b)
-    for key in sorted(in_a.keys() | in_b.keys(), key=lambda key: in_a.get(key) or in_b[key]):
-        tag = in_a.get(key) or in_b[key]
+    tags = in_b | in_a
+    for key in sorted(tags, key=tags.__getitem__):
+        tag = tags[key]
         if skip.element(tag):
             continue
         keyword, _ = words_of(tag, "")
@@ -165,11 +175,12 @@ def _line(dataset: Dataset, tag: BaseTag, path: str, element: DataElement | None
     """An element in words, without what is in it; None for one that cannot be read."""
     creator = creator_of(dataset, tag)
     keyword, name = words_of(tag, creator)
-    vr = str(element.VR) if element is not None else str(getattr(dataset.get_item(tag), "VR", None) or "UN")
-    value, note = _words(element) if element is not None else ("", "not readable")
     if element is None:
-        raw = getattr(dataset.get_item(tag), "value", None) or b""
-        value = bytes(raw).hex(" ").upper()
+        vr, content = bytes_of(dataset, tag)
+        value, note = content.hex(" ").upper(), "not readable"
+    else:
+        vr = str(element.VR)
+        value, note = _words(element)
     kind: Literal["element", "sequence"] = "sequence" if vr == "SQ" else "element"
     return Line(path, tag_text(tag), keyword, name, vr, value, note, creator, path.count("["), kind, element)
 

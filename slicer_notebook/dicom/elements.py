@@ -26,6 +26,7 @@ from slicer_notebook.dicom.text import fold
 __all__ = [
     "VR_IN_WORDS",
     "Line",
+    "bytes_of",
     "creator_of",
     "element_of",
     "find",
@@ -135,7 +136,7 @@ def words_of(tag: int, creator: str) -> tuple[str, str]:
 
 def element_of(dataset: Dataset, tag: BaseTag) -> DataElement | None:
     """An element with its value understood; None where it cannot be."""
-    if not isinstance(dataset.get_item(tag), RawDataElement):
+    if not isinstance(dataset.get_item(tag, keep_deferred=True), RawDataElement):
         return dataset[tag]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -143,6 +144,13 @@ def element_of(dataset: Dataset, tag: BaseTag) -> DataElement | None:
             return dataset[tag]
         except _DAMAGED:
             return None
+
+
+def bytes_of(dataset: Dataset, tag: BaseTag) -> tuple[str, bytes]:
+    """VR ("UN" where it is none of the standard) and bytes of an element that cannot be read."""
+    raw = dataset.get_item(tag, keep_deferred=True)
+    vr = str(getattr(raw, "VR", None) or "UN")
+    return vr if vr in VR_IN_WORDS else "UN", bytes(getattr(raw, "value", None) or b"")
 
 
 def read_as(vr: str, element: DataElement, dataset: Dataset) -> DataElement:
@@ -254,10 +262,10 @@ def _lines(dataset: Dataset, depth: int, prefix: str) -> Iterator[Line]:
         step = prefix + keyword if keyword else f"{prefix.rstrip('.')}[0x{tag:08X}]"
         element = element_of(dataset, tag)
         if element is None:
-            raw: Any = dataset.get_item(tag)
-            value, note = _binary(bytes(raw.value or b""))
-            note = f"not readable as {raw.VR}: {note}" if raw.VR else f"not readable: {note}"
-            yield Line(step, tag_text(tag), keyword, name, raw.VR or "UN", value, note, creator, depth, "element", None)
+            vr, content = bytes_of(dataset, tag)
+            value, note = _binary(content)
+            note = f"not readable as {vr}: {note}" if vr != "UN" else f"not readable: {note}"
+            yield Line(step, tag_text(tag), keyword, name, vr, value, note, creator, depth, "element", None)
             continue
         vr = str(element.VR)
         if vr != "SQ":

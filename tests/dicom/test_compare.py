@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import copy
 import io
+import random
+import warnings
+from pathlib import Path
 from typing import Any
 
 import pydicom
 import pytest
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
+from pydicom.tag import Tag
 
 from slicer_notebook.dicom.compare import Difference, differences, marked
+from slicer_notebook.dicom.elements import lines
 from slicer_notebook.errors import ArgumentError
 from tests.dicom import make
 from tests.dicom.test_elements import item
@@ -219,6 +225,24 @@ def test_what_cannot_be_left_out_is_refused(ignore: Any) -> None:
         differences(Dataset(), Dataset(), ignore)
 
 
+def test_elements_that_cannot_be_read_are_compared_by_their_bytes() -> None:
+    """Also of a tag of which Python thinks as nothing."""
+
+    def damaged(content: bytes) -> Dataset:
+        dataset = Dataset()
+        for tag in (0x00000000, 0x00000001, 0x00080016):
+            dataset[tag] = RawDataElement(Tag(tag), "Z\x1c", len(content), content, 0, False, True)
+        return dataset
+
+    assert differences(damaged(b"12"), damaged(b"12")) == []
+    found = differences(damaged(b"12"), damaged(b"13"))
+    assert [(each.tag, each.a, each.b) for each in found] == [
+        ("0000,0001", "31 32", "31 33"),
+        ("0008,0016", "31 32", "31 33"),
+    ]
+    assert [each.kind for each in differences(damaged(b"12"), Dataset())] == ["only in a", "only in a"]
+
+
 def test_the_meta_information_of_files_is_compared() -> None:
     a, b = make.dataset(SOPInstanceUID="1.2"), make.dataset(SOPInstanceUID="1.2")
     for dataset, syntax in ((a, pydicom.uid.ExplicitVRLittleEndian), (b, pydicom.uid.JPEG2000)):
@@ -254,3 +278,25 @@ def test_the_parts_that_differ(a: str, b: str, vr: str, of_a: list[str], of_b: l
     assert "".join(text for text, _ in parts_b) == b
     assert [text for text, differs in parts_a if differs] == of_a
     assert [text for text, differs in parts_b if differs] == of_b
+
+
+@pytest.mark.parametrize("damage", [0, 12])
+def test_every_file_of_pydicom_is_put_in_words_and_equals_itself(damage: int) -> None:
+    """And so it is with bytes of its header changed at random: what cannot be read spoils nothing else."""
+    chance, seen = random.Random(damage), 0
+    for path in sorted((Path(pydicom.__file__).parent / "data" / "test_files").rglob("*.dcm")):
+        content = bytearray(path.read_bytes()[:20_000])
+        for _ in range(damage):
+            content[chance.randrange(min(132, len(content) - 1), len(content))] = chance.randrange(256)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                dataset = pydicom.dcmread(io.BytesIO(bytes(content)), force=True, stop_before_pixels=True)
+            except Exception:  # noqa: BLE001, S112 - that is pydicom's to refuse
+                continue
+            found = list(lines(dataset))
+            assert differences(dataset, dataset) == [], path.name
+        assert len(found) >= len(dataset), path.name
+        assert all(isinstance(part, str) for line in found for part in line[:8]), path.name
+        seen += 1
+    assert seen > 50

@@ -10,6 +10,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
+from pydicom.tag import Tag
 
 from slicer_notebook.dicom.elements import VR_IN_WORDS, Line, find, lines
 from tests.dicom import make
@@ -144,6 +145,17 @@ def test_a_value_that_cannot_be_read_is_shown_as_bytes_and_the_others_are_there(
     assert found["BitsAllocated"].value == "2 bytes"
     assert found["EchoTime"].value == "3.0"
     assert found["PatientID"].value == "P1"
+
+
+def test_a_vr_that_there_is_not_spoils_one_line_alone() -> None:
+    dataset = Dataset()
+    dataset[0x00080016] = pydicom.dataelem.RawDataElement(Tag(0x00080016), "U\x1c", 4, b"1.2\0", 0, False, True)
+    dataset[0x00080018] = pydicom.dataelem.RawDataElement(Tag(0x00080018), "U\x1c", 0, None, 0, False, True)
+    dataset.PatientID = "P1"
+    first, second, third = lines(dataset)
+    assert (first.vr, first.value, first.note, first.element) == ("UN", "4 bytes", 'not readable: "1.2"', None)
+    assert (second.vr, second.value, second.element) == ("UN", "", None)
+    assert third.value == "P1"
 
 
 @pytest.mark.parametrize(
