@@ -120,3 +120,22 @@ class Held:
     def __exit__(self, *_exc: object) -> None:
         self._gate.touch()
         self._slicer.call("code.run", code="setattr(_owner, _name, _held)")
+
+
+_WAIT = """
+import os, time
+open({reached!r}, "w").close()
+while not os.path.exists({gate!r}): time.sleep(.01)
+"""
+
+_HOLD = """
+import importlib, itertools, os, time
+_owner, _name = getattr(importlib.import_module({module!r}), {owner!r}), {name!r}
+_held = getattr(_owner, _name)
+def _gated(*args, held=_held, calls=itertools.count(1)):
+    if next(calls) >= {call}:
+        open({reached!r}, "w").close()
+        while not os.path.exists({gate!r}): time.sleep(.01)
+    return held(*args)
+setattr(_owner, _name, _gated)
+"""
