@@ -17,7 +17,7 @@ from slicer_notebook.session import Job, Session
 from slicer_notebook.session.output import Output, in_notebook, show
 from slicer_notebook.widgets.threads import Home
 
-__all__ = ["SessionWidget", "error_in_words", "static_note"]
+__all__ = ["SessionWidget", "StaticWidget", "error_in_words", "static_note"]
 
 _log = logging.getLogger("slicer_notebook")
 
@@ -36,7 +36,53 @@ def static_note(text: str) -> str:
     return f'<p style="margin:6px 0;font-size:12px;opacity:.75">{html.escape(text)}</p>'
 
 
-class SessionWidget(anywidget.AnyWidget):
+class StaticWidget(anywidget.AnyWidget):
+    """A widget that leaves a page without a script where it was: a saved notebook, GitHub, nbconvert."""
+
+    #: Names the static fallback of this widget in the page.
+    _static_id = t.Unicode().tag(sync=True)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(_static_id=uuid.uuid4().hex, **kwargs)
+
+    def _static_html(self) -> str:
+        """What a saved notebook shows without a kernel."""
+        return static_note(repr(self))
+
+    def _bundle(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """The living widget as an output; its text names no trait."""
+        found = super()._repr_mimebundle_()
+        if found is None:
+            return None
+        data, metadata = found
+        return {**data, "text/plain": repr(self)}, metadata
+
+    def _repr_mimebundle_(self, **_kwargs: Any) -> Any:
+        found = self._bundle()
+        if found is None:
+            return None
+        data, metadata = found
+        return {**data, "text/html": self._static_html()}, metadata
+
+    def _ipython_display_(self) -> None:
+        """Show the static fallback, and the widget, which hides it as long as it lives.
+
+        Of one output with both, JupyterLab would choose the widget also in a reopened notebook, where it is no more.
+        """
+        if not in_notebook():
+            print(repr(self))  # noqa: T201 - a terminal shows no widget
+            return
+        bundle = self._bundle()
+        if bundle is None:
+            return
+        data, metadata = bundle
+        page = _STATIC.format(id=self._static_id, page=self._static_html())
+        show(Output("display_data", {"data": {"text/html": page, "text/plain": repr(self)}, "metadata": {}}))
+        live = {**data, "text/html": "<!-- a widget; what it showed is above -->"}
+        show(Output("display_data", {"data": live, "metadata": metadata}))
+
+
+class SessionWidget(StaticWidget):
     """A widget that shows something of a session. It never ends a Slicer.
 
     Args:
@@ -48,8 +94,6 @@ class SessionWidget(anywidget.AnyWidget):
 
     #: ``state`` is live, lost or closed; ``message`` and ``hint`` say it in words.
     _status = t.Dict().tag(sync=True)
-    #: Names the static fallback of this widget in the page.
-    _static_id = t.Unicode().tag(sync=True)
 
     def __init__(self, session: Session, **kwargs: Any) -> None:
         if not isinstance(session, Session):
@@ -62,7 +106,7 @@ class SessionWidget(anywidget.AnyWidget):
         self._home = Home()
         self._lock = threading.RLock()
         self._ended = False
-        super().__init__(_status=_live(session), _static_id=uuid.uuid4().hex, **kwargs)
+        super().__init__(_status=_live(session), **kwargs)
         self._subscriptions = [session.on("closed", self._on_closed), session.on("restarted", self._on_restarted)]
         self.on_msg(self._on_message)
 
@@ -127,36 +171,6 @@ class SessionWidget(anywidget.AnyWidget):
 
     def _do_hello(self, _content: dict[str, Any]) -> None:
         """A view was made in a browser."""
-
-    # -- display -------------------------------------------------------------------------------------------------
-
-    def _static_html(self) -> str:
-        """What a saved notebook shows without a kernel."""
-        return static_note(repr(self))
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        found = super()._repr_mimebundle_(**kwargs)
-        if found is None:
-            return None
-        data, metadata = found
-        return {**data, "text/html": self._static_html()}, metadata
-
-    def _ipython_display_(self) -> None:
-        """Show the static fallback, and the widget, which hides it as long as it lives.
-
-        Of one output with both, JupyterLab would choose the widget also in a reopened notebook, where it is no more.
-        """
-        if not in_notebook():
-            print(repr(self))  # noqa: T201 - a terminal shows no widget
-            return
-        bundle = super()._repr_mimebundle_()
-        if bundle is None:
-            return
-        data, metadata = bundle
-        page = _STATIC.format(id=self._static_id, page=self._static_html())
-        show(Output("display_data", {"data": {"text/html": page, "text/plain": repr(self)}, "metadata": {}}))
-        live = {**data, "text/html": "<!-- a widget; what it showed is above -->"}
-        show(Output("display_data", {"data": live, "metadata": metadata}))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._session.name!r}>"

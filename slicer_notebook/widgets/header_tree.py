@@ -7,18 +7,13 @@ import itertools
 import json
 import logging
 import threading
-import uuid
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-import anywidget
-import traitlets as t
-
 from slicer_notebook.errors import ArgumentError
-from slicer_notebook.session.output import Output, in_notebook, show
 from slicer_notebook.widgets import assets
-from slicer_notebook.widgets.base import static_note
+from slicer_notebook.widgets.base import StaticWidget, static_note
 from slicer_notebook.widgets.privacy import checked
 
 if TYPE_CHECKING:
@@ -46,18 +41,12 @@ _STATIC_VALUE: Final = 200
 
 _KINDS: Final = {"element": 0, "sequence": 1, "item": 2}
 
-_STATIC: Final = """\
-<style>
-.jp-OutputArea-child:has([data-sn-static="{id}"]) + .jp-OutputArea-child:has(> .jupyter-widgets) {{ display: none }}
-</style>
-<div data-sn-static="{id}">{page}</div>"""
-
 _PAGE: Final = """\
 <details style="font:13px/1.45 var(--jp-ui-font-family, sans-serif);margin:4px 0"><summary>{title}</summary>
 <div style="padding-left:1.2em">{body}</div></details>{note}"""
 
 
-class HeaderTree(anywidget.AnyWidget):
+class HeaderTree(StaticWidget):
     """A header's elements as a tree, searched as one types. A `Header` as the last expression of a cell shows one.
 
     >>> sn.HeaderTree(slicer.dicom.header(series))  # doctest: +SKIP
@@ -77,9 +66,6 @@ class HeaderTree(anywidget.AnyWidget):
     _esm = assets.esm("header_tree")
     _css = assets.css("header_tree")
 
-    #: Names the static fallback of this widget in the page.
-    _static_id = t.Unicode().tag(sync=True)
-
     def __init__(self, header: Dataset, *, privacy: str | None = None, **kwargs: Any) -> None:
         from pydicom import Dataset
 
@@ -93,7 +79,7 @@ class HeaderTree(anywidget.AnyWidget):
             )
         self.privacy = checked(privacy)
         self.title = title_of(header)
-        super().__init__(_static_id=uuid.uuid4().hex, **kwargs)
+        super().__init__(**kwargs)
         self._lock = threading.RLock()
         self._pending: list[Line] = []
         self._count = 0
@@ -211,27 +197,6 @@ class HeaderTree(anywidget.AnyWidget):
         title = "DICOM header" if strict or not self.title else f"DICOM header: {html.escape(self.title)}"
         note = static_note(f"{hidden}{more}Run the cell again to search.")
         return _PAGE.format(title=title, body=body, note=note)
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        found = super()._repr_mimebundle_(**kwargs)
-        if found is None:
-            return None
-        data, metadata = found
-        return {**data, "text/plain": repr(self), "text/html": self._static_html()}, metadata
-
-    def _ipython_display_(self) -> None:
-        """Show the static fallback, and the widget, which hides it as long as it lives (see `SessionWidget`)."""
-        if not in_notebook():
-            print(repr(self))  # noqa: T201 - a terminal shows no widget
-            return
-        bundle = super()._repr_mimebundle_()
-        if bundle is None:
-            return
-        data, metadata = bundle
-        page = _STATIC.format(id=self._static_id, page=self._static_html())
-        show(Output("display_data", {"data": {"text/html": page, "text/plain": repr(self)}, "metadata": {}}))
-        live = {**data, "text/plain": repr(self), "text/html": "<!-- a widget; what it showed is above -->"}
-        show(Output("display_data", {"data": live, "metadata": metadata}))
 
     def __repr__(self) -> str:
         return "<HeaderTree>" if self.privacy == "strict" or not self.title else f"<HeaderTree of {self.title!r}>"

@@ -213,8 +213,8 @@ def test_a_header_shows_as_a_tree_in_a_notebook(monkeypatch: pytest.MonkeyPatch)
     """What a kernel's front end gets: the saved page, then the widget that hides it."""
     outputs: list[Any] = []
     monkeypatch.setattr("slicer_notebook.session.headers.in_notebook", lambda: True)
-    monkeypatch.setattr("slicer_notebook.widgets.header_tree.in_notebook", lambda: True)
-    monkeypatch.setattr("slicer_notebook.widgets.header_tree.show", outputs.append)
+    monkeypatch.setattr("slicer_notebook.widgets.base.in_notebook", lambda: True)
+    monkeypatch.setattr("slicer_notebook.widgets.base.show", outputs.append)
     monkeypatch.setattr("IPython.display.display", lambda shown: shown._ipython_display_())
     dataset = make.dataset()
     dataset.file_meta = pydicom.dataset.FileMetaDataset()
