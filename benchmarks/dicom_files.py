@@ -123,24 +123,34 @@ def write_files(folder: Path, count: int, size: int = 128) -> None:
             (place / f"{slice_:06d}.dcm").write_bytes(header + tail)
 
 
-def write_series(folder: Path, count: int, slices: int = 100, size: int = 512) -> None:
-    """Write ``count`` CT series, five to a study, of which only the middle slice has pixels; the others are holes.
+def write_series(
+    folder: Path, count: int, slices: int = 100, size: int = 512, *, to_a_study: int = 5, first: int = 0
+) -> None:
+    """Write ``count`` CT series, of which only the middle slice has pixels; the others are holes.
 
     So many whole series would take tens of gigabytes; what looks at one slice of each finds the same in these.
+
+    Args:
+        folder: where.
+        count: of series.
+        slices: of a series.
+        size: rows and columns.
+        to_a_study: series.
+        first: number of the first study; others are of other studies.
     """
-    chooser = random.Random(3)
+    chooser = random.Random(3 + first)
     family, given = _FAMILY.split(), _GIVEN.split()
     j, i = np.mgrid[:size, :size]
     body = np.hypot(i - size / 2, j - size / 2) < size * 0.4
     noise = np.random.default_rng(3).normal(0, 20, (size, size))
     for number in range(count):
-        study = f"1.2.826.0.1.3680043.10.512.{100000 + number // 5}"
-        if number % 5 == 0:
+        study = f"1.2.826.0.1.3680043.10.512.{100000 + first + number // to_a_study}"
+        if number % to_a_study == 0:
             name = f"{chooser.choice(family)}^{chooser.choice(given)}"
         values = np.where(body, 1064 + 200 * np.sin(i / (9 + number % 17)) * np.cos(j / 23), 24) + noise
         pixels = values.clip(0, 4095).astype("<u2").tobytes()
         start = b"\xe0\x7f\x10\x00OW\0\0" + len(pixels).to_bytes(4, "little")
-        template = _template(study, number % 5 + 1, name, size)
+        template = _template(study, number % to_a_study + 1, name, size)
         place = folder / f"series{number:04d}"
         place.mkdir(parents=True)
         for slice_ in range(slices):

@@ -68,9 +68,10 @@ class Row:
         group: the benchmark's name.
         what: what the library did.
         peer: what it is compared with.
-        ours: seconds of each round.
-        theirs: seconds of the peer in the same rounds.
+        ours: seconds of each round, or another `unit`.
+        theirs: the same of the peer in the same rounds.
         at_most: the largest ratio that is good; None where there is no target.
+        unit: "s", or "MB" for memory.
     """
 
     group: str
@@ -79,6 +80,7 @@ class Row:
     ours: Sequence[float]
     theirs: Sequence[float]
     at_most: float | None = None
+    unit: str = "s"
 
     @property
     def ratios(self) -> list[float]:

@@ -30,13 +30,18 @@ def seconds(value: float) -> str:
     return f"{value * 1e9:.0f} ns"
 
 
+def _amount(row: Row, values: Sequence[float]) -> str:
+    middle = statistics.median(values)
+    return seconds(middle) if row.unit == "s" else f"{middle:.0f} {row.unit}"
+
+
 def _cells(row: Row) -> list[str]:
     verdict = {True: "met", False: "MISSED", None: ""}[row.met]
     return [
         row.what,
-        seconds(statistics.median(row.ours)),
+        _amount(row, row.ours),
         row.peer,
-        seconds(statistics.median(row.theirs)),
+        _amount(row, row.theirs),
         f"{row.ratio:.2f}",
         f"{min(row.ratios):.2f} - {max(row.ratios):.2f}",
         "" if row.at_most is None else f"≤ {row.at_most:g}",
