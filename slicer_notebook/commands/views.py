@@ -73,8 +73,8 @@ def picture(host: Host, name: str, size: tuple[int, int] | None = None) -> dict[
     """A view's picture and what it shows, of one moment.
 
     Returns:
-        ``png``; ``facts``: as ``view.state``; of a slice view also ``field_of_view`` (mm, across and down), and
-        ``volume``: the one in the background, by ``name``, ``id``, ``window`` and ``level`` (in the volume's
+        ``png``; ``facts``: as ``view.state``; of a slice view also ``field_of_view`` (of the picture, mm, across and
+        down), and ``volume``: the one in the background, by ``name``, ``id``, ``window`` and ``level`` (in the volume's
         ``units``), ``study`` and ``series`` (UIDs, "" where it is not from DICOM); None where there is none.
         ``slicer``: version.
     """
@@ -82,9 +82,20 @@ def picture(host: Host, name: str, size: tuple[int, int] | None = None) -> dict[
     pixels = png(view.image(_size(size)))
     facts = {**_state(view), "slicer": str(host.slicer.app.applicationVersion)}
     if view.kind == "slice":
-        across, down, _ = view.node.GetFieldOfView()
-        facts |= {"field_of_view": [float(across), float(down)], "volume": _volume_facts(host, view)}
+        facts |= {"field_of_view": _field_of_view(view, size), "volume": _volume_facts(host, view)}
     return {"png": pixels, "facts": facts}
+
+
+def _field_of_view(view: View, size: tuple[int, int] | None) -> list[float]:
+    """Of a slice view's picture of this size, mm across and down.
+
+    A picture of another shape shows more than the view does, at one scale for both axes; see `View.image`.
+    """
+    across, down, _ = view.node.GetFieldOfView()
+    if size is None or tuple(size) == tuple(view.node.GetDimensions()[:2]):
+        return [float(across), float(down)]
+    scale = max(across / size[0], down / size[1])
+    return [float(scale * size[0]), float(scale * size[1])]
 
 
 def _volume_facts(host: Host, view: View) -> dict[str, Any] | None:

@@ -77,8 +77,9 @@ class Picture(Image):
 
     Attributes:
         provenance: ``view``, ``kind``, ``time`` (UTC, ISO 8601), ``session``, ``slicer`` and ``slicer_notebook``
-            (versions); of a slice view also ``orientation``, ``offset`` (mm), ``field_of_view`` (mm, across and down),
-            ``volume`` (name), ``study`` and ``series`` (UIDs), ``window``, ``level`` and ``units``, where there are.
+            (versions); of a slice view also ``orientation``, ``offset`` (mm), ``field_of_view`` (of the picture, mm,
+            across and down), ``volume`` (name), ``study`` and ``series`` (UIDs), ``window``, ``level`` and ``units``,
+            where there are.
     """
 
     def __init__(self, png: bytes, provenance: Mapping[str, Any]) -> None:
@@ -136,7 +137,7 @@ def caption_of(provenance: Mapping[str, Any]) -> str:
     """Provenance in words: what is seen, then whence."""
     first = [view_title(str(provenance.get("view", "")))]
     if "offset" in provenance:
-        first += [str(provenance["orientation"]), f"{provenance['offset']:.1f} mm"]
+        first += [str(provenance["orientation"]), f"{round(provenance['offset'], 1) + 0.0:.1f} mm"]  # no "-0.0"
     second = [str(provenance["volume"])] if provenance.get("volume") else []
     if "window" in provenance:
         unit = {"Hounsfield unit": " HU"}.get(provenance.get("units") or "", "")

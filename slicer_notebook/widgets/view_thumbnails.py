@@ -87,8 +87,10 @@ class ViewThumbnails(SessionWidget):
         self._pngs: dict[str, bytes] = {}
         #: Views whose picture is out of date; None stands for the layout itself.
         self._stale: set[str | None] = {None}
-        #: The view that is enlarged, and the size of its picture.
-        self._enlarged: tuple[str, tuple[int, int]] | None = None
+        #: For each browser's view of this: the view that is enlarged there, and the size of its picture.
+        self._enlarged: dict[str, tuple[str, tuple[int, int]]] = {}
+        #: Why it is not known which views there are, in words.
+        self._trouble: dict[str, str] = {}
         #: Until when each browser's view of this is watched.
         self._watched: dict[str, float] = {}
         self._heard = False
@@ -96,6 +98,8 @@ class ViewThumbnails(SessionWidget):
         self._place = ""
         #: What is there.
         self._taken_here: list[Picture] = []
+        #: All that were taken; `pictures` has them as soon as the main thread is free.
+        self._album: list[Picture] = []
         #: Displays of this less browsers' views of it.
         self._shown = 0
         self._pacer = Pacer(self._refresh, INTERVAL)
@@ -136,20 +140,27 @@ class ViewThumbnails(SessionWidget):
     @property
     def paused(self) -> bool:
         """Whether nothing is asked for, since no browser's window shows the grid."""
-        now = time.monotonic()
         with self._lock:
-            return self._heard and not any(until > now for until in self._watched.values())
+            return self._heard and not any(map(self._looks, self._watched))
+
+    def _looks(self, view: str) -> bool:
+        """Whether a browser's view can be seen, as far as its browser has said anything."""
+        return not self._heard or self._watched.get(view, 0.0) > time.monotonic()
 
     def _do_watch(self, content: dict[str, Any]) -> None:
         """A browser says that its view can be seen, or cannot."""
-        paused = self.paused
+        view = str(content["view"])
         with self._lock:
+            asleep = not self._looks(view)
             self._heard = True
             if content["on"]:
-                self._watched[str(content["view"])] = time.monotonic() + WATCHED_FOR
+                self._watched[view] = time.monotonic() + WATCHED_FOR
             else:
-                self._watched.pop(str(content["view"]), None)
-        if paused and not self.paused:
+                self._watched.pop(view, None)
+            if asleep and view in self._enlarged:
+                self._stale.add(self._enlarged[view][0])
+            wanted = content["on"] and bool(self._stale)
+        if wanted:
             self._pacer.request()
 
     # -- one refresh ---------------------------------------------------------------------------------------------
@@ -178,6 +189,7 @@ class ViewThumbnails(SessionWidget):
             known = {view["name"]: view for view in self._views or []}
             self._views = [known.get(name, {"name": name}) for name in names]
             self._pngs = {name: png for name, png in self._pngs.items() if name in names}
+            self._trouble = {}
         self._fetch(names)
 
     def _fetch(self, names: list[str]) -> None:
@@ -185,9 +197,10 @@ class ViewThumbnails(SessionWidget):
             self._end({}, None)
             return
         wanted = [(name, self.size) for name in names]
-        enlarged = self._enlarged
-        if enlarged is not None and enlarged[0] in names:
-            wanted.append(enlarged)
+        with self._lock:
+            # Not those of a page that was left: it says nothing more.
+            large = {each for view, each in self._enlarged.items() if self._looks(view)}
+        wanted += [each for each in sorted(large) if each[0] in names and each not in wanted]
         batch = Batch(wanted, lambda found: self._end(found, None))
         for key in wanted:
             if self._ask("view.picture", batch.taker(key), name=key[0], size=key[1]) is None:
@@ -209,11 +222,19 @@ class ViewThumbnails(SessionWidget):
                 else:
                     words[name] = {"name": name, "facts": job.result(0)["facts"]}
                     self._pngs[name] = job.result(0)["png"]
-            self._views = [words.get(view["name"], view) for view in self._views or []]
+            if self._views is not None:
+                self._views = [words.get(view["name"], view) for view in self._views]
             again = bool(self._stale)
-        self._send_views(list(words))
+            # What failed is tried again when a browser says that somebody still looks, not at once. Slicer itself says
+            # no more: to it a view is out of date until its picture was taken.
+            self._stale.update(name for name, view in words.items() if "error" in view)
+            if error is not None:
+                self._trouble = error_in_words(error)
+                self._stale.add(None)
+            enlarged = set(self._enlarged.values())
+        self._send_views([name for name, view in words.items() if "error" not in view])
         for key, job in fresh.items():
-            if key == self._enlarged and job.exception(0) is None:
+            if key in enlarged and job.exception(0) is None:
                 self._send_large(key[0], job.result(0))
         self._pacer.finished()
         if again:
@@ -226,9 +247,10 @@ class ViewThumbnails(SessionWidget):
         with self._lock:
             views = [_words(view) for view in self._views or []]
             pngs = {name: self._pngs[name] for name in fresh if name in self._pngs}
-            known = self._views is not None
-        if known:
-            self.send({"type": "views", "views": views, "pictures": list(pngs)}, buffers=list(pngs.values()))
+            known, trouble = self._views is not None, self._trouble
+        if known or trouble:
+            content = {"type": "views", "views": views, "pictures": list(pngs), "trouble": trouble}
+            self.send(content, buffers=list(pngs.values()))
 
     def _send_large(self, name: str, raw: dict[str, Any]) -> None:
         self.send({"type": "large", "view": _words({"name": name, "facts": raw["facts"]})}, buffers=[raw["png"]])
@@ -239,24 +261,23 @@ class ViewThumbnails(SessionWidget):
             # A view without a display of its own: the page was loaded anew, and the cell's output cannot be changed.
             self._shown -= 1
             alone = self._shown < 0
-            taken = list(self.pictures) if alone else []
-        for picture in taken:
-            self._send_taken(picture)
+            taken = list(self._album) if alone else []
+        for number, picture in enumerate(taken):
+            self._send_taken(number, picture)
 
     def _do_enlarge(self, content: dict[str, Any]) -> None:
-        """A view is enlarged (``name``, ``size``), or none (no name)."""
-        name = content.get("name")
-        if not name:
-            self._enlarged = None
-            return
-        low, high = _SIZES
-        width, height = (max(low, min(high, int(side))) for side in content["size"])
-        self._enlarged = (str(name), (width, height))
-        self._ask("view.picture", self._large_came, name=str(name), size=(width, height))
-
-    def _large_came(self, job: Job[Any]) -> None:
-        if job.exception(0) is None:
-            self._send_large(job.result(0)["facts"]["name"], job.result(0))
+        """A view is enlarged (``name``, ``size``) in a browser's ``view`` of this, or none (no name)."""
+        name, view = content.get("name"), str(content.get("view", ""))
+        with self._lock:
+            if not name:
+                self._enlarged.pop(view, None)
+                return
+            low, high = _SIZES
+            width, height = (max(low, min(high, int(side))) for side in content["size"])
+            self._enlarged[view] = (str(name), (width, height))
+            self._stale.add(str(name))
+        # Not at once: who keeps an arrow key down gets the views at the grid's pace.
+        self._pacer.request()
 
     # -- taking pictures -----------------------------------------------------------------------------------------
 
@@ -272,7 +293,10 @@ class ViewThumbnails(SessionWidget):
             ArgumentError: a size outside 32 to 2048.
         """
         found = self._picture(self._session.call("view.picture", name=view, size=_checked(size)))
-        self.pictures = [*self.pictures, found]
+        with self._lock:
+            self._album.append(found)
+            album = list(self._album)
+        self.pictures = album
         return found
 
     def _picture(self, raw: dict[str, Any]) -> Picture:
@@ -291,22 +315,26 @@ class ViewThumbnails(SessionWidget):
         picture = self._picture(job.result(0))
 
         def add() -> None:
-            self.pictures = [*self.pictures, picture]
+            with self._lock:
+                album = list(self._album)
+            self.pictures = album
 
-        self._home.call(add)
         with self._lock:
+            self._album.append(picture)
+            number = len(self._album) - 1
             alone = self._shown < 0
             place = self._place
             self._taken_here = [*self._taken_here, picture]
             taken = self._taken_here
+        self._home.call(add)
         if place:
             show(Output("update_display_data", {**_output(taken), "transient": {"display_id": place}}))
         if alone or not place:
-            self._send_taken(picture)
+            self._send_taken(number, picture)
         self.send({"type": "taken", "view": picture.name})
 
-    def _send_taken(self, picture: Picture) -> None:
-        self.send({"type": "strip", "caption": picture.caption}, buffers=[picture.png])
+    def _send_taken(self, number: int, picture: Picture) -> None:
+        self.send({"type": "strip", "number": number, "caption": picture.caption}, buffers=[picture.png])
 
     # -- a contact sheet -----------------------------------------------------------------------------------------
 
@@ -342,7 +370,8 @@ class ViewThumbnails(SessionWidget):
 
     def _ipython_display_(self) -> None:
         with self._lock:
-            self._shown += 1
+            # Views of a page that is no more are forgotten: this display has a place that can be changed.
+            self._shown = max(0, self._shown) + 1
             self._place = uuid.uuid4().hex
             self._taken_here = []
         super()._ipython_display_()
@@ -355,35 +384,42 @@ class ViewThumbnails(SessionWidget):
         if self.privacy == "strict":
             count = len(self._views or [])
             return static_note(f"The grid showed {count} {'view' if count == 1 else 'views'}; privacy: strict.")
-        pictures = self._settled_pictures(time.monotonic() + _SETTLE)
-        facts = {view["name"]: view.get("facts") or {"name": view["name"], "kind": ""} for view in self._views or []}
+        pictures, error = self._settled(time.monotonic() + _SETTLE)
         cells = "".join(
             '<figure style="margin:0"><img style="width:100%;border-radius:4px" '
             f'alt="Slicer view {html.escape(name)}" src="data:image/png;base64,{b64encode(png).decode("ascii")}">'
             '<figcaption style="font-size:12px;text-align:center">'
-            f"{html.escape(_caption(facts.get(name), name))}</figcaption></figure>"
-            for name, png in pictures.items()
+            f"{html.escape(_caption(facts, name))}</figcaption></figure>"
+            for name, facts, png in pictures
         )
         state = "" if self._status["state"] == "live" else static_note(self._status["message"])
+        if error and not state:
+            state = static_note(f"{error['message']} {error['hint']}")
         if not cells and not state:
             state = static_note("The views' pictures had not come when this cell was run.")
         columns = self.columns or "auto-fit"
         grid = f"display:grid;grid-template-columns:repeat({columns},minmax(200px,1fr));gap:8px;max-width:1320px"
         return f'<div style="{grid}">{cells}</div>{state}'
 
-    def _settled_pictures(self, deadline: float) -> dict[str, bytes]:
-        """The pictures to save: those that are there, else asked for and waited for a moment."""
-        if self._pngs or self._status["state"] != "live":
-            return dict(self._pngs)
+    def _settled(self, deadline: float) -> tuple[list[tuple[str, dict[str, Any] | None, bytes]], dict[str, str]]:
+        """The pictures to save with their views' names and facts, and what is wrong, in words.
+
+        The present ones, waited for a moment; else the last that were shown.
+        """
+        with self._lock:
+            known = {view["name"]: view.get("facts") for view in self._views or []}
+            last = [(name, known.get(name), png) for name, png in self._pngs.items()]
+        if self._status["state"] != "live":
+            return last, {}
         try:
             names = self._session.submit("view.names").result(_left(deadline))
             jobs = {name: self._session.submit("view.picture", name=name, size=self.size) for name in names}
-            return {name: job.result(_left(deadline))["png"] for name, job in jobs.items()}
+            found = {name: job.result(_left(deadline)) for name, job in jobs.items()}
         except DeadlineError:
-            return dict(self._pngs)
+            return last, {}
         except SlicerNotebookError as exc:
-            self._views = [{"name": "", "error": error_in_words(exc)}] if self._views is None else self._views
-            return {}
+            return last, error_in_words(exc)
+        return [(name, raw["facts"], raw["png"]) for name, raw in found.items()], {}
 
 
 def _caption(facts: dict[str, Any] | None, name: str) -> str:
@@ -411,7 +447,8 @@ def _words(view: dict[str, Any]) -> dict[str, Any]:
         words |= {"offset": float(facts["offset"]), "orientation": str(facts["orientation"])}
         volume = facts.get("volume") or {}
         words["volume"] = volume.get("name", "")
-        words["second"] = caption_of(provenance(facts, "")).partition("\n")[2]
+        first, _, words["second"] = caption_of(provenance(facts, "")).partition("\n")
+        words["facts"] = first.partition(" \u00b7 ")[2]
     if "error" in view:
         words["error"] = view["error"]
     return words

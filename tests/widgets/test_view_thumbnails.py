@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 import time
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -154,6 +155,18 @@ def test_it_follows_the_layout(views: sn.ViewThumbnails, slicer: sn.Session) -> 
     wait_until(views, lambda: len(views._pngs) == 4, "four views")
 
 
+def fail(session: sn.Session, monkeypatch: pytest.MonkeyPatch, command: str, name: str | None = None) -> None:
+    """Let a command fail."""
+    original = session.submit
+
+    def submit(asked: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if asked == command and kwargs.get("name") == name:
+            return original("view.image", name="Red", size=(0, 0))
+        return original(asked, *args, **kwargs)
+
+    monkeypatch.setattr(session, "submit", submit)
+
+
 class Requests:
     """Counts a session's requests for pictures.
 
@@ -231,6 +244,47 @@ def test_nothing_is_asked_for_after_close(
     assert slicer.alive
 
 
+def test_an_error_stays_over_the_last_picture(
+    views: sn.ViewThumbnails, browser: Browser, slicer: sn.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail(slicer, monkeypatch, "view.picture", "Red")
+    slicer.view("Red").offset = 8.0
+    slicer.view("Green").offset = 8.0
+    message = browser.wait(lambda m: m["type"] == "views" and any("error" in view for view in m["views"]))
+    [red] = [view for view in message["views"] if "error" in view]
+    assert (red["name"], red["error"]["kind"]) == ("Red", "ArgumentError")
+    assert "Red" not in message["pictures"], "there is no new one"
+    monkeypatch.undo()
+    browser.say("watch", view="a", on=True)
+    browser.wait(lambda m: "Red" in m.get("pictures", ()) and m["views"][0].get("offset") == 8.0)
+    follow(views, slicer, "Red", "the picture after the error")
+
+
+def test_that_the_views_are_not_known_is_no_layout_without_views(
+    slicer: sn.Session, volume: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail(slicer, monkeypatch, "view.names")
+    views = sn.ViewThumbnails(slicer, size=SIZE)
+    browser = BROWSERS[id(views)] = Browser(views)
+    browser.say("hello")  # the error may have come already
+    browser.wait(lambda m: m["type"] == "views" and m["trouble"].get("kind") == "ArgumentError")
+    monkeypatch.undo()
+    browser.say("watch", view="a", on=True)
+    found = browser.wait(lambda m: m["type"] == "views" and len(m["views"]) == 4)
+    assert found["trouble"] == {}
+    views.close()
+
+
+def test_a_saved_notebook_has_the_present_pictures_also_after_a_pause(
+    views: sn.ViewThumbnails, browser: Browser, slicer: sn.Session
+) -> None:
+    browser.say("watch", view="a", on=False)
+    slicer.view("Red").offset = 7.3
+    page = views._repr_mimebundle_()[0]["text/html"]
+    assert "Red \u00b7 Axial \u00b7 7.3 mm" in page
+    assert b64encode(slicer.call("view.png", name="Red", size=SIZE)).decode("ascii") in page
+
+
 def test_a_saved_notebook_has_the_pictures(slicer: sn.Session, volume: Any) -> None:
     views = sn.ViewThumbnails(slicer, size=SIZE)
     page = views._repr_mimebundle_()[0]["text/html"]
@@ -292,6 +346,36 @@ def test_an_enlarged_view_is_asked_for_anew_and_follows(
     assert len(browser.of("large")) == count
 
 
+def test_arrow_keys_that_are_held_ask_for_no_more_than_can_be_looked_at(
+    views: sn.ViewThumbnails, browser: Browser, slicer: sn.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = Requests(slicer, monkeypatch)
+    began = time.monotonic()
+    for number in range(31):
+        browser.say("enlarge", view="a", name=("Red", "Green", "Yellow")[number % 3], size=[500, 500])
+    browser.wait(lambda m: m["type"] == "large" and m["view"]["name"] == "Red")
+    rounds = (time.monotonic() - began) / INTERVAL + 1
+    assert sum(len(times) for times in requests.times.values()) <= 4 * rounds
+
+
+def test_a_page_that_was_left_while_a_view_was_large_costs_nothing(
+    views: sn.ViewThumbnails, browser: Browser, slicer: sn.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser.say("watch", view="a", on=True)
+    browser.say("enlarge", view="a", name="Red", size=[300, 300])
+    browser.wait(lambda m: m["type"] == "large")
+    later = time.monotonic() + WATCHED_FOR + 1
+    monkeypatch.setattr("slicer_notebook.widgets.view_thumbnails.time.monotonic", lambda: later)
+    browser.say("watch", view="b", on=True)
+    count = len(browser.of("large"))
+    slicer.view("Red").offset = 13.0
+    wait_until(views, lambda: facts(views, "Red")["offset"] == 13.0, "the grid goes on")
+    assert len(browser.of("large")) == count
+    # It was only asleep.
+    browser.say("watch", view="a", on=True)
+    browser.wait(lambda m: m["type"] == "large" and m["view"]["offset"] == 13.0)
+
+
 # -- taking pictures -----------------------------------------------------------------------------------------------
 
 
@@ -322,6 +406,55 @@ def test_the_camera_takes_one_and_says_so(views: sn.ViewThumbnails, browser: Bro
     assert strip["caption"].startswith("Green")
     browser.say("take", name="Blue")
     assert browser.wait(lambda m: m["type"] == "not-taken")["kind"] == "ViewNotFoundError"
+
+
+def test_a_picture_has_a_number_by_which_browsers_know_it(views: sn.ViewThumbnails, browser: Browser) -> None:
+    views.take("Red")
+    views.take("Green")
+    for _ in range(2):
+        browser.say("hello")
+    assert [m["number"] for m in browser.of("strip")] == [0, 1, 0, 1]
+
+
+def test_a_new_display_after_a_reload_has_a_place_again(
+    views: sn.ViewThumbnails, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = "slicer_notebook.widgets"
+    for name in (f"{module}.base", f"{module}.view_thumbnails"):
+        monkeypatch.setattr(f"{name}.in_notebook", lambda: True)
+        monkeypatch.setattr(f"{name}.show", lambda _output: None)
+    views._ipython_display_()
+    browser.say("hello")
+    browser.say("hello")  # the page was loaded anew
+    browser.say("take", name="Red")
+    browser.wait(lambda m: m["type"] == "strip")
+    views._ipython_display_()  # the cell was run again
+    browser.say("hello")
+    browser.messages.clear()
+    browser.say("take", name="Green")
+    browser.wait(lambda m: m["type"] == "taken")
+    assert browser.of("strip") == []
+
+
+@pytest.mark.parametrize("size", [(400, 400), (800, 400), (200, 400)])
+def test_the_field_of_view_is_that_of_the_picture(
+    views: sn.ViewThumbnails, slicer: sn.Session, volume: Any, size: tuple[int, int]
+) -> None:
+    array = np.zeros((20, 24, 28), dtype=np.int16)
+    array[:, 5:15, 6:20] = 1000
+    volume.array = array
+    volume.window_level = (1000.0, 500.0)
+    picture = views.take("Red", size)
+    lit = picture.array[..., 0] > 128
+    found = np.array([lit.any(axis=0).sum() / size[0], lit.any(axis=1).sum() / size[1]])
+    # 14 mm across and 10 mm down, of voxels of 1 mm.
+    np.testing.assert_allclose(found * picture.provenance["field_of_view"], [14.0, 10.0], atol=0.5)
+
+
+def test_no_offset_is_minus_nothing(views: sn.ViewThumbnails, browser: Browser, slicer: sn.Session) -> None:
+    slicer.view("Red").offset = -0.04
+    assert views.take("Red").caption.startswith("Red \u00b7 Axial \u00b7 0.0 mm")
+    browser.wait(lambda m: m["type"] == "views" and m["views"][0].get("facts") == "Axial \u00b7 0.0 mm")
 
 
 def test_a_3d_view_has_no_offset(views: sn.ViewThumbnails) -> None:

@@ -7,7 +7,7 @@ const STILL_HERE = 15000;
 const LARGE = 1400;
 
 function facts(view) {
-  return view.offset === undefined ? "" : `${view.orientation} · ${view.offset.toFixed(1)} mm`;
+  return view.facts ?? "";
 }
 
 /** An <img> whose former picture stays until the next one is decoded: no flicker. */
@@ -45,6 +45,7 @@ function render({ model, el }) {
   const said = h("div", { class: "sn-views-said", role: "status" });
   const tiles = new Map();
   let views = null;
+  let trouble = {};
   const gone = () => (model.get("_status")?.state ?? "live") !== "live";
   root.append(grid, line.node, said, strip);
 
@@ -71,7 +72,9 @@ function render({ model, el }) {
     const columns = model.get("columns");
     grid.style.gridTemplateColumns = columns > 0 ? `repeat(${columns}, minmax(0, 1fr))` : "";
     if (!views || views.length === 0) {
-      grid.replaceChildren(gone() ? "" : h("p", { class: "sn-empty" }, views ? "This layout has no views." : "Fetching the views…"));
+      const why = trouble.message ? `${trouble.message} ${trouble.hint}` : views ? "This layout has no views." : "Fetching the views…";
+      grid.replaceChildren(gone() ? "" : h("p", { class: "sn-empty" }, why));
+      large.update();
       return;
     }
     for (const [name, tile] of tiles)
@@ -101,6 +104,8 @@ function render({ model, el }) {
     const picture = steadyImage({ class: "sn-large-image", alt: "" });
     const title = h("h3", { class: "sn-large-title" });
     const second = h("p", { class: "sn-large-second" });
+    // What is below the dialog is out of reach, also for screen readers.
+    const heard = h("div", { class: "sn-large-said", role: "status" });
     const close = h("button", { class: "sn-icon-button sn-large-close", type: "button", "aria-label": "Close", title: "Close", onclick: () => dialog.close() }, icon("close"));
     const before = h("button", { class: "sn-icon-button", type: "button", "aria-label": "Previous view", title: "Previous view", onclick: () => move(-1) }, icon("back"));
     const after = h("button", { class: "sn-icon-button", type: "button", "aria-label": "Next view", title: "Next view", onclick: () => move(1) }, icon("chevron"));
@@ -110,6 +115,7 @@ function render({ model, el }) {
       h("div", { class: "sn-large-head" }, title, before, after, camera(() => name, "this view"), close),
       h("div", { class: "sn-large-picture" }, picture.image),
       second,
+      heard,
     );
     root.append(dialog);
     const find = () => (views ?? []).find((view) => view.name === name);
@@ -117,7 +123,7 @@ function render({ model, el }) {
     function ask() {
       const box = dialog.querySelector(".sn-large-picture").getBoundingClientRect();
       const side = Math.min(LARGE, Math.round(Math.max(128, Math.min(box.width, box.height)) * devicePixelRatio));
-      questions.ask({ type: "enlarge", name, size: [side, side] });
+      questions.ask({ type: "enlarge", view: me, name, size: [side, side] });
     }
 
     function open(wanted) {
@@ -144,7 +150,7 @@ function render({ model, el }) {
         return;
       }
       title.textContent = [view.title, facts(view)].filter(Boolean).join(" · ");
-      second.textContent = view.second ?? "";
+      second.textContent = view.error ? `${view.error.message} ${view.error.hint}` : (view.second ?? "");
       picture.image.alt = [view.title, facts(view), view.second].filter(Boolean).join(", ");
     }
 
@@ -152,7 +158,8 @@ function render({ model, el }) {
       const opener = tiles.get(name)?.open;
       name = null;
       picture.clear();
-      questions.ask({ type: "enlarge" });
+      questions.ask({ type: "enlarge", view: me });
+      heard.replaceChildren();
       opener?.focus();
       watch();
     });
@@ -170,6 +177,7 @@ function render({ model, el }) {
     return {
       open,
       update,
+      heard,
       get showing() {
         return dialog.open;
       },
@@ -184,8 +192,10 @@ function render({ model, el }) {
   let quiet = 0;
   function say(...words) {
     clearTimeout(quiet);
-    said.replaceChildren(...words);
-    quiet = setTimeout(() => said.replaceChildren(), 6000);
+    const place = large.showing ? large.heard : said;
+    for (const each of [said, large.heard]) each.replaceChildren();
+    place.replaceChildren(...words);
+    quiet = setTimeout(() => place.replaceChildren(), 6000);
   }
 
   function take(name) {
@@ -214,13 +224,14 @@ function render({ model, el }) {
   // -- what the kernel says ---------------------------------------------------------------------------------------------
   const takes = {
     views: (message, buffers) => {
-      views = message.views;
+      trouble = message.trouble ?? {};
+      views = message.views.length || !trouble.message ? message.views : null;
       draw();
       message.pictures.forEach((name, index) => {
         const tile = tiles.get(name);
         if (!tile) return;
         tile.seen = true;
-        tile.trouble.replaceChildren();
+        if (!views.find((view) => view.name === name).error) tile.trouble.replaceChildren();
         tile.picture.show(buffers[index]);
       });
     },
@@ -234,6 +245,9 @@ function render({ model, el }) {
     },
     "not-taken": (message) => say(icon("error"), h("span", { role: "alert" }, ` ${message.message} ${message.hint}`)),
     strip: (message, buffers) => {
+      // All views of the widget are told when one of them is new.
+      if (inStrip.has(message.number)) return;
+      inStrip.add(message.number);
       strip.hidden = false;
       const url = pngUrl(buffers[0]);
       urls.push(url);
@@ -242,6 +256,7 @@ function render({ model, el }) {
     },
   };
   const urls = [];
+  const inStrip = new Set();
   const heard = listener(model);
   heard.on("change:_status", draw);
   heard.on("change:columns", draw);
@@ -249,6 +264,7 @@ function render({ model, el }) {
   draw();
   questions.ask({ type: "hello" });
   return () => {
+    if (large.showing) model.send({ type: "enlarge", view: me });
     if (told) model.send({ type: "watch", view: me, on: false });
     heard.close();
     questions.close();
