@@ -38,6 +38,7 @@ function seriesCards({ ask, selected = new Set(), changed = null, open = null, l
   const cards = new Map();
   const inView = new Set();
   let timer = null;
+  let looked = -Infinity;
   let anchor = null;
 
   const detail = (uid) => details.get(uid) ?? {};
@@ -50,7 +51,9 @@ function seriesCards({ ask, selected = new Set(), changed = null, open = null, l
         if (entry.isIntersecting) inView.add(entry.target.dataset.uid);
         else inView.delete(entry.target.dataset.uid);
       }
-      if (timer === null) timer = setTimeout(askForThoseInView, LOOK);
+      // The first at once; while one scrolls, what flies by is not asked for.
+      if (timer === null) timer = setTimeout(askForThoseInView, performance.now() - looked < 5 * LOOK ? LOOK : 0);
+      looked = performance.now();
     },
     { rootMargin: "160px" },
   );

@@ -4,6 +4,8 @@
 const COUNTS_AFTER = 200;
 /** Milliseconds after a keystroke until the first study found is the open one, if the open one was not found. */
 const OPEN_AFTER = 350;
+/** Milliseconds between studies of which one passes the other by. */
+const PASSING = 250;
 /** Kinds of series with a chip of their own; the rarer ones are behind "More". */
 const CHIPS = 8;
 
@@ -337,14 +339,21 @@ function render({ model, el }) {
   // -- series -----------------------------------------------------------------------------------------------------
   let enterWhenThere = false;
   let openLater = 0;
+  let opened = -Infinity;
   /** Studies whose series were read before the index has changed. */
   let stale = new Set();
 
   function open(uid) {
     enterWhenThere = false;
     clearTimeout(openLater);
-    // Not for each study that the arrow keys pass.
-    if (!state.rows.has(uid) || stale.has(uid)) openLater = setTimeout(() => questions.ask({ type: "open", study: uid }), 60);
+    // The first at once, but not each study that the arrow keys pass.
+    const passing = performance.now() - opened < PASSING;
+    opened = performance.now();
+    if (!state.rows.has(uid) || stale.has(uid)) {
+      const ask = () => questions.ask({ type: "open", study: uid });
+      if (passing) openLater = setTimeout(ask, 60);
+      else ask();
+    }
     drawSeries();
   }
 
@@ -520,7 +529,8 @@ function render({ model, el }) {
     state.read = true;
     state.problem = null;
     if (message.page === 0 && store.find(table.open) < 0) table.open = store.size ? store.field(0, "uid") : null;
-    find({ keepPlace: true });
+    // While further pages wait, painting rows would only keep them waiting.
+    if (message.page === 0 || message.page + 1 === state.pages) find({ keepPlace: true });
     if (message.page === 0) drawSeries();
     if (store.complete) drawChips();
   }
