@@ -50,6 +50,8 @@ __all__ = [
 
 #: Seconds that a Slicer may take to start: importing it takes 3 s on a quiet machine, a cold disk ten times that.
 LAUNCH_TIMEOUT = 90.0
+#: What ZeroMQ says of a port that is another process's.
+_PORT_TAKEN = "Address already in use"
 
 #: Seconds that a running Slicer may take to answer a connect; it answers when the command at hand is done.
 CONNECT_TIMEOUT = 30.0
@@ -85,13 +87,17 @@ def launch(
     launched = Launched(name, python=python, keep=keep, environment=environment)
     launched.start()
 
-    def open_link() -> KernelLink:
+    def open_link(attempts: int = 3) -> KernelLink:
         link = KernelLink(launched.connection_file, process_exited=launched.exited, shared_memory=shared_memory)
         try:
             link.open(timeout)
         except BaseException as exc:
             words = launched.last_words()
             launched.kill()
+            if isinstance(exc, errors.LaunchError) and _PORT_TAKEN in words and attempts > 1:
+                # Its ports were free when they were chosen, and another process was faster.
+                launched.start()
+                return open_link(attempts - 1)
             if isinstance(exc, errors.LaunchError) and words:
                 raise errors.LaunchError(
                     exc.message, got=words, hint="slicer-notebook doctor tells what is missing"

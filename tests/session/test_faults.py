@@ -294,6 +294,24 @@ def test_a_start_that_fails_says_why(tmp_path: Path) -> None:
         sn.launch(environment={"PYTHONPATH": str(tmp_path)})
 
 
+def test_a_port_that_another_process_took_meanwhile_is_no_failure(tmp_path: Path) -> None:
+    """The first process of the launch finds its port taken, as ZeroMQ says it; the next one does not."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        f"mark = {str(tmp_path / 'tried')!r}\n"
+        "if any('slicer_notebook.host' in word for word in sys.orig_argv) and not os.path.exists(mark):\n"
+        "    open(mark, 'w').close()\n"
+        "    sys.stderr.write('zmq.error.ZMQError: Address already in use (addr=tcp://127.0.0.1:1)')\n"
+        "    sys.stderr.flush()\n"
+        "    os._exit(1)\n",
+        encoding="utf-8",
+    )
+    with sn.launch(environment={"PYTHONPATH": str(tmp_path)}) as session:
+        assert (tmp_path / "tried").exists()
+        assert session.eval("1 + 1") == 2
+
+
+
 def test_a_kernel_without_slicer_is_refused() -> None:
     from jupyter_client.manager import KernelManager
 
