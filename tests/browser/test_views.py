@@ -94,6 +94,8 @@ def test_a_click_enlarges_arrows_go_on_and_escape_comes_back(  # noqa: PLR0917 -
     notebook.wait(partial(is_shown, large, expected), "the picture of the new offset")
     assert axe(page, ".sn-large") == []
     page.screenshot(path=screenshots / "view_enlarged.png")
+    dialog.locator(".sn-view-camera").click()
+    expect(dialog.get_by_role("status")).to_contain_text("The picture of Red is in the notebook.", timeout=SHORT)
     page.keyboard.press("ArrowRight")
     expect(dialog.locator(".sn-large-title")).to_have_text("3-D view")
     page.keyboard.press("Escape")
