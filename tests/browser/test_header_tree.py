@@ -293,5 +293,6 @@ def test_a_notebook_saved_with_strict_privacy_tells_nothing(page: Page, keeping_
     static.locator("summary").first.click()
     expect(static).to_contain_text("KVP: 120")
     expect(static).to_contain_text("Patient's Name: (not saved)")
-    expect(again.panel.locator(".sn-header")).to_be_hidden()
+    expect(again.panel.locator(".sn-header .sn-tree")).to_be_hidden()
+    expect(again.panel.locator(".sn-header .sn-banner")).to_contain_text("run the cell again")
     again.shut_down()

@@ -256,6 +256,13 @@ def used_and_saved(page: Page, lab: Lab, index: Path, name: str, options: str) -
     return notebook, (lab.root / path).read_text(encoding="utf-8")
 
 
+def shown_without_a_kernel(notebook: Notebook) -> None:
+    """The state makes a picker that nobody answers: then what was saved is there, and why there is no more."""
+    expect(notebook.panel.locator(f"{ROOT} .sn-banner")).to_contain_text("run the cell again", timeout=SHORT)
+    expect(notebook.panel.locator("[data-sn-static]")).to_be_visible()
+    expect(notebook.panel.locator(f"{ROOT} .sn-head")).to_be_hidden()
+
+
 def test_strict_leaves_nothing_of_a_patient_in_the_file(page: Page, keeping_lab: Lab, hospital: Path) -> None:
     notebook, text = used_and_saved(page, keeping_lab, hospital, "strict.ipynb", ', privacy="strict"')
     saved: Any = json.loads(text)
@@ -266,6 +273,7 @@ def test_strict_leaves_nothing_of_a_patient_in_the_file(page: Page, keeping_lab:
     notebook.shut_down()
     # Without a kernel it says what it was.
     again = Notebook(page, keeping_lab, "strict.ipynb")
+    shown_without_a_kernel(again)
     expect(again.panel.locator("[data-sn-static]")).to_contain_text("The picker showed 40 studies; privacy: strict.")
     again.shut_down()
 
@@ -280,6 +288,7 @@ def test_the_usual_file_has_the_table_and_the_widgets_state_has_nobody(
     assert {STUDIES[0].shown_name.split(",")[0], STUDIES[0].id} <= told(json.dumps(saved), everything())
     notebook.shut_down()
     again = Notebook(page, keeping_lab, "usual.ipynb")
+    shown_without_a_kernel(again)
     static = again.panel.locator("[data-sn-static]")
     expect(static.get_by_text(STUDIES[0].id).first).to_be_visible()
     expect(static.locator("img").first).to_be_visible()

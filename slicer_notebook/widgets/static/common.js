@@ -117,15 +117,32 @@ function banner() {
   };
 }
 
-/** A widget's outermost element. While it is there, the static fallback that a saved notebook shows is hidden. */
+/**
+ * A widget's outermost element. While it is there, the static fallback that a saved notebook shows is hidden. A notebook
+ * that was saved with its widgets' state and is opened without their kernel makes views that nobody answers: then the
+ * fallback is shown, and of the widget the line that says why.
+ */
 function rootElement(el, name, label, model) {
   el.classList.add("sn-host");
+  const root = h("div", { class: `sn-root ${name}`, role: "group", "aria-label": label });
   const id = model.get("_static_id");
   if (id) {
     const fallback = `[data-sn-static="${id}"]`;
-    el.append(h("style", {}, `${fallback}, .jp-OutputArea-child:has(${fallback}) { display: none !important; }`));
+    const hiding = h("style", {}, `${fallback}, .jp-OutputArea-child:has(${fallback}) { display: none !important; }`);
+    el.append(hiding);
+    const answered = (yes) => {
+      // Not `disabled`, which is forgotten when the notebook takes the cell out of the page and puts it back.
+      hiding.media = yes ? "" : "not all";
+      root.classList.toggle("sn-unanswered", !yes);
+    };
+    const patience = setTimeout(() => answered(false), PATIENCE);
+    const heard = () => {
+      clearTimeout(patience);
+      model.off("msg:custom", heard);
+      answered(true);
+    };
+    model.on("msg:custom", heard);
   }
-  const root = h("div", { class: `sn-root ${name}`, role: "group", "aria-label": label });
   el.append(root);
   return root;
 }

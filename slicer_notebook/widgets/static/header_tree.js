@@ -132,15 +132,9 @@ async function copyText(text) {
 
 function render({ model, el }) {
   const root = rootElement(el, "sn-header", "DICOM header", model);
-  const fallbackStyle = el.querySelector("style");
   const line = banner();
   let ended = false;
-  const questions = asker(model, (waits) => {
-    line.waiting(waits);
-    // A reopened notebook without its kernel: then the saved fallback is better than nothing.
-    if (fallbackStyle) fallbackStyle.disabled = waits && lines.rows.length === 0;
-    root.hidden = Boolean(fallbackStyle && waits && lines.rows.length === 0);
-  });
+  const questions = asker(model, line.waiting);
   const lines = headerLines();
   const title = h("span", { class: "sn-header-title" });
   const tally = h("span", { class: "sn-tally", role: "status" });
@@ -504,8 +498,6 @@ function render({ model, el }) {
       last = last.then(async () => {
         if (message.first !== lines.rows.length) return; // a second view said hello
         lines.add(await unpacked(buffers[0]));
-        if (fallbackStyle) fallbackStyle.disabled = false;
-        root.hidden = false;
         if (!drawing && !closed) drawing = requestAnimationFrame(() => ((drawing = 0), search()));
       });
     } else if (message.type === "end") {
