@@ -46,6 +46,17 @@ def cut_off(picker: Locator) -> list[str]:
     return found
 
 
+def without_paths(picker: Locator) -> None:
+    """Put a neutral folder in place of the tests' own, which is nothing for a picture in the docs."""
+    picker.evaluate(
+        r"""(root) => {
+            const own = /\/tmp\/(\S+\/)?(?=\S+\/\S|\S+\.sqlite3)/g;
+            const texts = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+            while (texts.nextNode()) texts.currentNode.data = texts.currentNode.data.replace(own, "/data/");
+        }"""
+    )
+
+
 # -- looks and accessibility ------------------------------------------------------------------------------------------
 
 
@@ -111,6 +122,7 @@ def test_what_went_wrong_is_readable_too(
         expect(picker.locator(".sn-load[data-state=failed]")).to_be_visible(timeout=SHORT)
     with theme(desk.page, name):
         desk.notebook.scroll_to(picker)
+        without_paths(picker)
         picker.screenshot(path=screenshots / f"picker_failed{'' if name == 'Light' else '_dark'}.png")
         assert axe(desk.page, ROOT) + cut_off(picker) == []
 
@@ -130,6 +142,11 @@ def test_narrow_and_wide_cells_cut_nothing_off(
         desk.notebook.scroll_to(picker)
         assert picker.evaluate("node => node.getBoundingClientRect().width") == cell
         picker.screenshot(path=screenshots / f"picker_{cell}px.png")
+        row = picker.locator(".sn-load").first
+        places = [row.locator(part).bounding_box() for part in (".sn-bar", ".sn-load-cancel")]
+        assert places[0]
+        assert places[1]
+        assert places[0]["x"] < places[1]["x"], "the cancel button is not at the bar's end"
         assert cut_off(picker) + axe(desk.page, ROOT) == []
     expect(picker.locator(".sn-note-good")).to_be_visible(timeout=SHORT)
     desk.page.set_viewport_size(WINDOW)  # type: ignore[arg-type]
@@ -170,6 +187,7 @@ def test_an_empty_index_and_one_that_cannot_be_read_say_what_to_do(
             for name in THEMES:
                 with theme(desk.page, name):
                     assert axe(desk.page, ROOT) + cut_off(picker) == []
+                    without_paths(picker)
                     picker.screenshot(path=screenshots / f"picker_{state}{'' if name == 'Light' else '_dark'}.png")
 
 
@@ -292,7 +310,10 @@ def test_the_usual_file_has_the_table_and_the_widgets_state_has_nobody(
     static = again.panel.locator("[data-sn-static]")
     expect(static.get_by_text(STUDIES[0].id).first).to_be_visible()
     expect(static.locator("img").first).to_be_visible()
-    page.screenshot(path=screenshots / "picker_reopened.png")
+    static.evaluate("node => node.scrollIntoView({block: 'start'})")
+    box = static.bounding_box()
+    assert box is not None
+    page.screenshot(path=screenshots / "picker_reopened.png", clip={**box, "height": 480})  # type: ignore[typeddict-item]
     again.shut_down()
 
 
