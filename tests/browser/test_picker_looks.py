@@ -286,6 +286,7 @@ def test_strict_leaves_nothing_of_a_patient_in_the_file(page: Page, keeping_lab:
     saved: Any = json.loads(text)
     states = saved["metadata"]["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
     assert any("columns" in state["state"] for state in states.values()), "the widgets' state was not saved"
+    assert not any(state.get("buffers") for state in states.values()), "bytes, in which nothing can be read here"
     assert told(text, everything()) == set()
     assert "data:image" not in text
     notebook.shut_down()
