@@ -99,6 +99,14 @@ def test_each_state_looks_right_and_axe_finds_nothing(
         picker.get_by_role("searchbox").fill("")
         picker.locator(".sn-select-all").click()
         picker.locator(".sn-card").nth(1).focus()
+        assert picker.locator(".sn-series-title").evaluate(
+            """(title) => {
+                const text = document.createRange();
+                text.selectNodeContents(title);
+                // A fraction of a pixel is enough for an ellipsis.
+                return text.getBoundingClientRect().width <= title.getBoundingClientRect().width + 0.02;
+            }"""
+        ), "the study's title is cut, though there is room"
         look("chosen")
         with desk.busy():
             picker.locator(".sn-load-button").click()
