@@ -48,7 +48,7 @@ def test_the_first_look_by_clicking(page: Page, lab: Lab, screenshots: Path) -> 
     expect(views.locator(".sn-banner")).to_contain_text("The session was closed")
     expect(picker.locator(".sn-banner")).to_contain_text("The session was closed")
     expect(picker.get_by_role("button", name="Load")).to_be_disabled()
-    expect(views.locator("img")).to_have_count(4)
+    expect(views.locator("figure[data-view] img")).to_have_count(4)
     notebook.shut_down()
 
 
@@ -116,6 +116,8 @@ def compare_bones(notebook: Notebook, views: Locator, slicer: sn.Session, screen
     np.testing.assert_array_equal(bones, slicer.view("3D").image().array)
     assert "1983 ml are above 150 HU" in notebook.text(notebook.run("@slicer.function"))
     expected = slicer.view("1").image((320, 320)).array
+    # Out of the window the grid rests.
+    notebook.scroll_to(views)
     notebook.wait(partial(shows, views.locator("[data-view='1'] img"), expected), "the grid's picture of the bones")
     notebook.scroll_to(views)
     notebook.page.screenshot(path=screenshots / "first_look.png")
@@ -319,6 +321,7 @@ def test_a_lab_on_the_slicer_kernel_leaves_another_process_connected(page: Page,
         notebook.run("SetSliceOffset")
         expected = slicer.view("Red").image((320, 320)).array
         red = views.locator("[data-view=Red] img")
+        notebook.scroll_to(views)
         notebook.wait(partial(shows, red, expected), "the grid's picture of Red")
         notebook.scroll_to(views)
         page.screenshot(path=screenshots / "slicer_kernel.png")
