@@ -180,7 +180,7 @@ def test_the_picker_by_keyboard_and_through_a_lost_slicer(page: Page, dark_lab: 
 
 @pytest.mark.parametrize("which", ["lab", "dark_lab"])
 def test_a_click_while_a_cell_runs(which: str, page: Page, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    """It is done at once where JupyterLab and the kernel can; elsewhere the picker says what it waits for."""
+    """It is done at once where JupyterLab and the kernel can; else the picker says what it waits for, and then does it."""
     lab: Lab = request.getfixturevalue(which)
     gate = tmp_path / "gate"
     path = write_notebook(
@@ -199,14 +199,15 @@ def test_a_click_while_a_cell_runs(which: str, page: Page, request: pytest.Fixtu
     notebook.start("while not")
     picker.locator(".sn-card").click()
     picker.get_by_role("button", name="Load").click()
+    done, waits = picker.locator(".sn-note-good"), picker.locator(".sn-banner")
     if which == "lab":
-        expect(picker.locator(".sn-note-good")).to_be_visible(timeout=SHORT)
-        assert "[*]" in notebook.cell("while not").locator(".jp-InputPrompt").inner_text()
-        gate.touch()
+        # ipykernel 7.4 sometimes hears nothing on a new subshell while the cell runs (its issue 1554).
+        notebook.wait(lambda: done.is_visible() or waits.is_visible(), "that it is done, or that it waits")
     else:
-        expect(picker.locator(".sn-banner")).to_contain_text("Waiting for the notebook's kernel")
-        gate.touch()
-        expect(picker.locator(".sn-note-good")).to_be_visible(timeout=SHORT)
+        expect(waits).to_contain_text("Waiting for the notebook's kernel")
+    assert "[*]" in notebook.cell("while not").locator(".jp-InputPrompt").inner_text()
+    gate.touch()
+    expect(done).to_be_visible(timeout=SHORT)
     expect(picker.locator(".sn-banner")).to_be_hidden()
     assert notebook.value("print(len(picker.value), len(picker.selected))") == "1 0"
     notebook.shut_down()

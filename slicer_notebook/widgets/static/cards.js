@@ -2,6 +2,8 @@
 
 /** Details of so many series are kept; older ones that are not shown are asked for again. */
 const KEPT_DETAILS = 1500;
+/** Cards that are made at once; those of longer studies follow a few at a time, while the first are looked at. */
+const AT_ONCE = 24;
 /** Milliseconds until the cards that came into view are asked for: what flies by is not. */
 const LOOK = 60;
 
@@ -40,6 +42,7 @@ function seriesCards({ ask, selected = new Set(), changed = null, open = null, l
   let timer = null;
   let looked = -Infinity;
   let anchor = null;
+  let making = 0;
 
   const detail = (uid) => details.get(uid) ?? {};
   const complete = (uid) => Boolean(!detail(uid).stale && (detail(uid).plan || detail(uid).plan_error) && (detail(uid).url || detail(uid).png_error));
@@ -182,6 +185,10 @@ function seriesCards({ ask, selected = new Set(), changed = null, open = null, l
   node.addEventListener("keydown", (event) => {
     const card = event.target.closest?.(".sn-card");
     if (!card) return;
+    if (cards.size < rows.length) {
+      clearTimeout(making);
+      makeMore(rows.length);
+    }
     const all = [...cards.values()];
     const across = Math.max(1, all.filter((each) => each.offsetTop === all[0].offsetTop).length);
     const steps = { ArrowDown: across, ArrowUp: -across, ArrowRight: 1, ArrowLeft: -1, Home: -all.length, End: all.length, PageDown: 3 * across, PageUp: -3 * across };
@@ -195,6 +202,19 @@ function seriesCards({ ask, selected = new Set(), changed = null, open = null, l
     event.preventDefault();
     event.stopPropagation();
   });
+
+  /** Cards of the next rows; the rest later. */
+  function makeMore(number) {
+    const next = rows.slice(cards.size, cards.size + number);
+    const made = next.map((row) => {
+      const card = makeCard(row, cards.size === 0);
+      cards.set(row.uid, card);
+      return card;
+    });
+    node.append(...made);
+    for (const card of made) watcher.observe(card);
+    if (cards.size < rows.length) making = setTimeout(() => makeMore(AT_ONCE), 0);
+  }
 
   function forgetOld() {
     for (const [uid, known] of details) {
@@ -230,17 +250,18 @@ function seriesCards({ ask, selected = new Set(), changed = null, open = null, l
       inView.clear();
       rows = newRows;
       cards.clear();
-      for (const [index, row] of rows.entries()) cards.set(row.uid, makeCard(row, index === 0));
-      node.replaceChildren(...cards.values());
+      clearTimeout(making);
+      node.replaceChildren();
+      makeMore(AT_ONCE);
       node.scrollTop = 0;
       anchor = null;
-      for (const card of cards.values()) watcher.observe(card);
       forgetOld();
       if (focusFirst && cards.size) focus(node.firstChild);
     },
 
     /** Something in place of cards. */
     say(...children) {
+      clearTimeout(making);
       watcher.disconnect();
       inView.clear();
       rows = [];
@@ -281,6 +302,7 @@ function seriesCards({ ask, selected = new Set(), changed = null, open = null, l
     close() {
       watcher.disconnect();
       clearTimeout(timer);
+      clearTimeout(making);
       for (const known of details.values()) if (known.url) URL.revokeObjectURL(known.url);
     },
   };
