@@ -180,7 +180,7 @@ def test_the_picker_by_keyboard_and_through_a_lost_slicer(page: Page, dark_lab: 
 
 @pytest.mark.parametrize("which", ["lab", "dark_lab"])
 def test_a_click_while_a_cell_runs(which: str, page: Page, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    """It is done at once where JupyterLab and the kernel can; else the picker says what it waits for, and then does it."""
+    """It is done at once where JupyterLab and the kernel can; else the picker says that it waits, and does it then."""
     lab: Lab = request.getfixturevalue(which)
     gate = tmp_path / "gate"
     path = write_notebook(

@@ -311,7 +311,6 @@ def test_a_port_that_another_process_took_meanwhile_is_no_failure(tmp_path: Path
         assert session.eval("1 + 1") == 2
 
 
-
 def test_a_kernel_without_slicer_is_refused() -> None:
     from jupyter_client.manager import KernelManager
 
