@@ -38,7 +38,7 @@ def database(tmp_path: Path) -> Iterator[str]:
     index.add(tmp_path / "mr")
     index.close()
     yield path
-    commands_dicom._open_index.cache_clear()
+    commands_dicom._opened.cache_clear()
 
 
 def state(host: HeadlessHost) -> tuple[list[str], list[str]]:
