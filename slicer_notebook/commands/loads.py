@@ -25,6 +25,7 @@ from slicer_notebook.commands import context
 from slicer_notebook.commands.dicom import _open_index, load_series, volumes_in_reading_order
 from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.registry import command
+from slicer_notebook.dicom.records import series_name
 from slicer_notebook.errors import JobCancelledError, SlicerNotebookError, error_in_words
 from slicer_notebook.protocol.values import NodeRef
 
@@ -280,8 +281,6 @@ def _description(uid: str, database: str | None) -> tuple[str, str, str]:
     if not found:
         return "", uid, ""
     record = found[0]
-    from slicer_notebook.dicom.planning import series_name
-
     return record.StudyInstanceUID, series_name(record), record.Modality or ""
 
 

@@ -24,7 +24,7 @@ from slicer_notebook.dicom.pictures import plan_pictures
 from slicer_notebook.dicom.plans import Quantity, Resampling, SequenceAxis, SequencePlan, SeriesPlan, VolumePlan
 from slicer_notebook.dicom.quantities import Offers
 from slicer_notebook.dicom.reasons import Reason, Refusal, refusal_of, unreadable_refusal
-from slicer_notebook.dicom.records import Instance, Series
+from slicer_notebook.dicom.records import Instance, series_name
 from slicer_notebook.dicom.sequences import fold
 from slicer_notebook.dicom.split import Dimension
 from slicer_notebook.dicom.stacks import Options, paths_of, plan_stacks, refuse
@@ -213,12 +213,6 @@ def _planes(instances: list[Instance], result: SeriesPlan) -> tuple[list[Instanc
         count = "" if len(members) == 1 else f" ({len(members)} instances)"
         result.refused.append(Refusal(reason=reason, message=message + count, files=paths_of(members)))
     return planes, list(names.pop()) if len(names) == 1 else []
-
-
-def series_name(series: Series | Instance) -> str:
-    """What Slicer calls what comes of a series: "3: Chest"."""
-    base = series.SeriesDescription or series.ProtocolName or series.Modality or "Unnamed series"
-    return base if series.SeriesNumber is None else f"{series.SeriesNumber}: {base}"
 
 
 def _name(found: list[VolumePlan | SequencePlan]) -> None:

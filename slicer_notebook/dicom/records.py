@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Conflict", "IndexSummary", "Instance", "Series", "Skipped", "Study"]
+__all__ = ["Conflict", "IndexSummary", "Instance", "Series", "Skipped", "Study", "series_name"]
 
 
 Items = list[dict[str, Any]]
@@ -100,6 +100,12 @@ class SeriesAttributes(StudyAttributes, kw_only=True, omit_defaults=True):
     InstitutionalDepartmentName: str | None = None
     StationName: str | None = None
     FrameOfReferenceUID: str | None = None
+
+
+def series_name(series: SeriesAttributes) -> str:
+    """What Slicer calls a series, and what comes of it: "3: Chest"."""
+    base = series.SeriesDescription or series.ProtocolName or series.Modality or "Unnamed series"
+    return base if series.SeriesNumber is None else f"{series.SeriesNumber}: {base}"
 
 
 class Study(StudyAttributes, kw_only=True, omit_defaults=True):

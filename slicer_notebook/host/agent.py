@@ -44,11 +44,6 @@ _LOOK_EVERY = 2.0
 _WARM_UP_AFTER = 1.0
 
 
-def _import_dicom() -> None:
-    with contextlib.suppress(ImportError):
-        import_dicom()
-
-
 class Connection:
     """One notebook.
 
@@ -332,7 +327,7 @@ class Agent:
         """Soon, on a worker: import what the first look at the index needs, a quarter of a second. Once."""
         if not self._warm:
             self._warm = True
-            self._later(_WARM_UP_AFTER, lambda: self.executor.on_worker(_import_dicom))
+            self._later(_WARM_UP_AFTER, lambda: self.executor.on_worker(import_dicom))
 
     def _event(self, kind: str, data: Any) -> None:
         for connection in list(self.connections.values()):

@@ -108,7 +108,7 @@ class Executor:
             self.main.submit(lambda: self._on_main(run))
 
     def on_worker(self, function: Callable[[], None]) -> None:
-        """Have a worker do something that nobody waits for."""
+        """Have a worker do something that nobody waits for; what it raises is dropped."""
         self._workers.submit(function)
 
     def cancel(self, key: Key, interrupt: bool = True) -> None:

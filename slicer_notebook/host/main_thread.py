@@ -29,9 +29,7 @@ class MainThread:
 
     def call(self, function: Callable[[], Any]) -> Any:
         """Run ``function`` on the main thread; its result or exception comes back here."""
-        if threading.get_ident() == self.ident:
-            return function()
-        return self.submit(function).result()
+        return self.hand_over(function).result()
 
     def hand_over(self, function: Callable[[], Any]) -> Future[Any]:
         """As `submit`; on the main thread itself the function runs at once."""

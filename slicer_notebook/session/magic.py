@@ -25,12 +25,12 @@ def use(session: Session) -> None:
     register_here()
 
 
-def _choose(name: str | None) -> Session:
+def _choose(name: str | None, none: str = "There is no session for %%slicer.") -> Session:
     wanted = name or _latest
     session = _sessions.get(wanted or "")
     if session is None:
         raise SessionNotFoundError(
-            "There is no session for %%slicer." if name is None else f"There is no session {name!r}.",
+            none if name is None else f"There is no session {name!r}.",
             expected="a session of this notebook",
             got=", ".join(_sessions) or "none yet",
             hint="slicer = sn.launch() or sn.connect(...)",
@@ -40,15 +40,7 @@ def _choose(name: str | None) -> Session:
 
 def latest() -> Session:
     """The session that was begun last. Raises `SessionNotFoundError` when there is none."""
-    session = _sessions.get(_latest or "")
-    if session is None:
-        raise SessionNotFoundError(
-            "There is no session.",
-            expected="a session of this notebook",
-            got="none yet",
-            hint="slicer = sn.launch() or sn.connect(...)",
-        )
-    return session
+    return _choose(None, "There is no session.")
 
 
 def slicer_magic(line: str, cell: str | None = None) -> Any:

@@ -374,12 +374,15 @@ class Session(OwnAttributesOnly):
 
     def thumbnails(self, size: tuple[int, int] = (256, 256)) -> Pictures:
         """The pictures of all views of the present layout, side by side."""
-        jobs = [(name, self.submit("view.picture", name=name, size=size)) for name in self.view_names]
-        return Pictures({name: self._picture(job.result()) for name, job in jobs})
+        return self._pictures(size)
 
-    def _picture(self, raw: dict[str, Any]) -> Picture:
-        """What ``view.picture`` gave, with what only this end knows."""
-        return Picture(raw["png"], provenance(raw["facts"], self.name))
+    def _pictures(self, size: tuple[int, int], *, strict: bool = False) -> Pictures:
+        jobs = [(name, self.submit("view.picture", name=name, size=size)) for name in self.view_names]
+        return Pictures({name: self._picture(job.result(), strict=strict) for name, job in jobs})
+
+    def _picture(self, raw: dict[str, Any], *, strict: bool = False) -> Picture:
+        """What ``view.picture`` gave, with what only this end knows. ``strict``: as for `images.provenance`."""
+        return Picture(raw["png"], provenance(raw["facts"], self.name, strict=strict))
 
     # -- events --------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from slicer_notebook.dicom.records import Series
+from slicer_notebook.dicom.records import Series, series_name
 from slicer_notebook.session.images import Image
 from slicer_notebook.session.job import Job
 from slicer_notebook.session.plans import Plan
@@ -55,8 +55,7 @@ class Thumbnail:
     @property
     def title(self) -> str:
         """Number and description, as Slicer names a series: ``3: Chest``."""
-        words = self.series.SeriesDescription or self.series.ProtocolName or self.series.Modality or "Unnamed series"
-        return words if self.series.SeriesNumber is None else f"{self.series.SeriesNumber}: {words}"
+        return series_name(self.series)
 
     @property
     def facts(self) -> str:

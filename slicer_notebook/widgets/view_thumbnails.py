@@ -300,8 +300,7 @@ class ViewThumbnails(SessionWidget):
         return found
 
     def _picture(self, raw: dict[str, Any]) -> Picture:
-        strict = self.privacy == "strict"
-        return Picture(raw["png"], provenance(raw["facts"], self._session.name, strict=strict))
+        return self._session._picture(raw, strict=self.privacy == "strict")
 
     def _do_take(self, content: dict[str, Any]) -> None:
         """The camera's button."""
@@ -339,9 +338,7 @@ class ViewThumbnails(SessionWidget):
     # -- a contact sheet -----------------------------------------------------------------------------------------
 
     def _now(self) -> Pictures:
-        names: list[str] = self._session.call("view.names")
-        jobs = [(name, self._session.submit("view.picture", name=name, size=self.size)) for name in names]
-        return Pictures({name: self._picture(job.result()) for name, job in jobs})
+        return self._session._pictures(self.size, strict=self.privacy == "strict")
 
     def figure(self, columns: int = 2, *, title: str = "", inches: float = 4.0) -> Figure:
         """A matplotlib figure of the views' present pictures, with captions: a contact sheet.
