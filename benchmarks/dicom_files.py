@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +14,11 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from slicer_notebook.dicom.database import Database
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.dicom.rows import FileRow, row_of
 
-__all__ = ["study_rows", "write_files", "write_series"]
+__all__ = ["write_files", "write_index", "write_series"]
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 #: Slices of a series; a study has two series.
@@ -162,7 +164,16 @@ def write_series(
                 file.truncate(len(header) + len(start) + len(pixels))
 
 
-def study_rows(count: int) -> Iterator[FileRow]:
+def write_index(path: Path, count: int) -> None:
+    """An index of ``count`` studies, as if their files were there."""
+    database = Database(path)
+    rows = _study_rows(count)
+    while batch := list(itertools.islice(rows, 2000)):
+        database.write(batch)
+    database.close()
+
+
+def _study_rows(count: int) -> Iterator[FileRow]:
     """Rows of ``count`` studies with one instance each, as the index would make them of files."""
     chooser = random.Random(3)
     family, given, words = _FAMILY.split(), _GIVEN.split(), _WORDS.split()

@@ -12,7 +12,6 @@ import pydicom
 from benchmarks import dicom_files
 from benchmarks.measure import Row, median_of, timed
 from slicer_notebook.dicom import Index
-from slicer_notebook.dicom.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,11 +71,7 @@ def _add(index: Index, folder: Path, *, added: int) -> float:
 def dicom_search(bench: Bench) -> list[Row]:
     """The first page of a list of 100,000 studies, filtered in the ways people filter it."""
     path = bench.folder / "studies.sqlite3"
-    database = Database(path)
-    rows = dicom_files.study_rows(STUDIES)
-    while batch := list(itertools.islice(rows, 2000)):
-        database.write(batch)
-    database.close()
+    dicom_files.write_index(path, STUDIES)
     index = Index(path)
     (middle,) = index.studies(limit=1, offset=STUDIES // 2)
     filters: dict[str, dict[str, Any]] = {

@@ -14,7 +14,6 @@ from PIL import Image
 
 from benchmarks import dicom_files
 from benchmarks.measure import Row, Times, median_of, timed
-from slicer_notebook.dicom.database import Database
 
 if TYPE_CHECKING:
     from benchmarks.suite import Bench
@@ -33,11 +32,7 @@ SIZE = 128
 def dicom_catalogue(bench: Bench) -> list[Row]:
     """The list of all studies, in the notebook's process."""
     path = bench.folder / "catalogue.sqlite3"
-    database = Database(path)
-    rows = dicom_files.study_rows(STUDIES)
-    while batch := list(itertools.islice(rows, 2000)):
-        database.write(batch)
-    database.close()
+    dicom_files.write_index(path, STUDIES)
     slicer = bench.slicer
 
     def whole() -> Any:

@@ -22,24 +22,21 @@ class JobContext:
 
     Args:
         report: called with (fraction 0..1 or below 0, text, data).
-        on_main: runs a callable on Slicer's main thread and returns its result.
-        submit: has a callable run there; the future of its result. In place of ``on_main``.
+        submit: has a callable run on Slicer's main thread; the future of its result.
     """
 
     def __init__(
         self,
         report: Callable[[float, str, Any], None] | None = None,
-        on_main: Callable[[Callable[[], Any]], Any] | None = None,
         submit: Callable[[Callable[[], Any]], Future[Any]] | None = None,
     ) -> None:
         self.cancelled = threading.Event()
         self._report = report
-        self._on_main = on_main
         self._submit = submit
 
     def another(self, report: Callable[[float, str, Any], None]) -> JobContext:
         """A context for work of its own that goes on when this run has ended."""
-        return JobContext(report, self._on_main, self._submit)
+        return JobContext(report, self._submit)
 
     def progress(self, fraction: float, text: str = "", data: Any = None) -> None:
         """Tell how far the run is; raises when it was cancelled.
@@ -65,12 +62,9 @@ class JobContext:
         Raises:
             JobCancelledError: the run was cancelled while the main thread was at something else.
         """
-        if self._submit is not None:
-            waited: T = self._when_free(self._submit, function)
-            return waited
-        if self._on_main is None:
+        if self._submit is None:
             return function()
-        result: T = self._on_main(function)
+        result: T = self._when_free(self._submit, function)
         return result
 
     def _when_free(self, submit: Callable[[Callable[[], Any]], Future[Any]], function: Callable[[], Any]) -> Any:

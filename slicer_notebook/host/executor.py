@@ -93,7 +93,7 @@ class Executor:
 
     def start(self, run: Run) -> None:
         """Begin a run. A main-thread command runs at once when this is the main thread."""
-        run.context = JobContext(run.report, submit=self.main.hand_over)
+        run.context = JobContext(run.report, self.main.hand_over)
         with self._lock:
             self._runs[run.key] = run
             if run.key in self._early:

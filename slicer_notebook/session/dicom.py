@@ -16,7 +16,7 @@ from slicer_notebook.session.handles import Node, Volume
 from slicer_notebook.session.loads import LoadQueue
 from slicer_notebook.session.plans import Plan
 from slicer_notebook.session.sequences import VolumeSequence
-from slicer_notebook.session.studies import SeriesList, Studies
+from slicer_notebook.session.studies import SeriesList, Studies, series_uid
 from slicer_notebook.session.thumbnails import Thumbnails, collect
 
 if TYPE_CHECKING:
@@ -114,13 +114,15 @@ class Dicom:
             )
         else:
             job = self._session.submit(
-                "dicom.plan", series_uid=_uid(series), strict=strict, rectify=rectify, database=self.database
+                "dicom.plan", series_uid=series_uid(series), strict=strict, rectify=rectify, database=self.database
             )
         return msgspec.convert(self._session.wait(job), Plan)
 
     def thumbnail(self, series: str | Series, size: int = 128) -> bytes:
         """PNG of the series' middle slice, windowed, at most ``size`` pixels wide and high."""
-        found: bytes = self._session.call("dicom.thumbnail", series_uid=_uid(series), size=size, database=self.database)
+        found: bytes = self._session.call(
+            "dicom.thumbnail", series_uid=series_uid(series), size=size, database=self.database
+        )
         return found
 
     def thumbnails(self, of: str | Study | Series | Sequence[str | Study | Series], size: int = 128) -> Thumbnails:
@@ -144,7 +146,7 @@ class Dicom:
 
     def _series_of(self, several: Sequence[str | Study | Series]) -> list[Series]:
         """The records of series, and of all series of studies, in the order in which they were asked for."""
-        uids = [each.StudyInstanceUID if isinstance(each, Study) else _uid(each) for each in several]
+        uids = [each.StudyInstanceUID if isinstance(each, Study) else series_uid(each) for each in several]
         asked = [uid for uid, each in zip(uids, several, strict=True) if not isinstance(each, Series)]
         members: dict[str, list[Series]] = {
             each.SeriesInstanceUID: [each] for each in several if isinstance(each, Series)
@@ -178,7 +180,7 @@ class Dicom:
         """
         from slicer_notebook.session.headers import Header
 
-        raw: bytes = self._session.call("dicom.header", uid=_uid(uid), database=self.database)
+        raw: bytes = self._session.call("dicom.header", uid=series_uid(uid), database=self.database)
         return Header.of(raw)
 
     def compare(
@@ -211,7 +213,7 @@ class Dicom:
         if isinstance(of, Dataset):
             return of, False
         found = self.header(of)
-        return found, _uid(of) == found.get("SeriesInstanceUID")
+        return found, series_uid(of) == found.get("SeriesInstanceUID")
 
     def attributes(self, of: str | Series | Sequence[str | Series], *keywords: str) -> dict[str, dict[str, Any]]:
         """Any attributes of instances or series (of a series' first instance), read from their files.
@@ -230,7 +232,10 @@ class Dicom:
         """
         several = [of] if isinstance(of, (str, Series)) or not isinstance(of, Sequence) else list(of)
         found: dict[str, dict[str, Any]] = self._session.call(
-            "dicom.attributes", uids=[_uid(each) for each in several], keywords=list(keywords), database=self.database
+            "dicom.attributes",
+            uids=[series_uid(each) for each in several],
+            keywords=list(keywords),
+            database=self.database,
         )
         return found
 
@@ -256,7 +261,7 @@ class Dicom:
         """As `load` of one series, without waiting."""
         return self._session.submit(
             "dicom.load",
-            series_uid=_uid(series),
+            series_uid=series_uid(series),
             show=show,
             strict=strict,
             rectify=rectify,
@@ -291,7 +296,7 @@ class Dicom:
             ArgumentError: a quantity that a volume of the series does not offer; the message names those offered.
         """
         if not isinstance(series, (str, Series, Sequence)):
-            _uid(series)  # refuses it by name
+            series_uid(series)  # refuses it by name
         several = [series] if isinstance(series, (str, Series)) else list(series)
         loaded: list[Volume | VolumeSequence] = []
         for each in several:
@@ -299,16 +304,6 @@ class Dicom:
             found: list[Volume | VolumeSequence] = self._session.wait(job)
             loaded += found
         return loaded
-
-
-def _uid(series: str | Series) -> str:
-    if isinstance(series, Series):
-        return series.SeriesInstanceUID
-    if isinstance(series, str):
-        return series
-    raise ArgumentError(
-        "That is not a series.", expected="a Series record or a Series Instance UID", got=type(series).__name__
-    )
 
 
 def _loaded(raw: dict[str, Any]) -> list[Volume | VolumeSequence]:

@@ -21,6 +21,7 @@ from slicer_notebook.dicom.elements import Line, find
 from slicer_notebook.dicom.technical import is_technical
 from slicer_notebook.session import dicom
 from slicer_notebook.session.output import in_notebook
+from slicer_notebook.session.privacy import ENVIRONMENT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,8 +36,6 @@ _CELL: Final = 300
 _TEXT: Final = 60
 #: Of a long value, so many characters beside each part that differs.
 _BESIDE: Final = 24
-#: The environment variable of `slicer_notebook.widgets.privacy`.
-_PRIVACY: Final = "SLICER_NOTEBOOK_PRIVACY"
 _HIDDEN: Final = "(hidden)"
 
 _LEFT: Final = ' style="text-align:left;vertical-align:top;overflow-wrap:anywhere;white-space:normal"'
@@ -110,7 +109,7 @@ def _say(header: Dataset, keyword: str) -> str:
 
 def _strict() -> bool:
     """Whether nothing that tells of a patient may get into the notebook's file; a word that nobody knows is yes."""
-    return os.environ.get(_PRIVACY, "") not in ("", "normal")
+    return os.environ.get(ENVIRONMENT, "") not in ("", "normal")
 
 
 def _shown(line: Line | None, text: str, strict: bool) -> str:

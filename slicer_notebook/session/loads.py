@@ -15,6 +15,7 @@ from slicer_notebook.session.handles import Volume
 from slicer_notebook.session.job import Job
 from slicer_notebook.session.progress import shown
 from slicer_notebook.session.sequences import VolumeSequence
+from slicer_notebook.session.studies import series_uid
 
 if TYPE_CHECKING:
     from slicer_notebook.session.session import Session
@@ -118,8 +119,8 @@ class LoadQueue:
         Raises:
             ArgumentError: what is no series, or none at all. What goes wrong with one later is in its entry.
         """
-        uids = [_uid(each) for each in series]
-        if not uids:
+        uids = [series_uid(each) for each in series]
+        if not all(uids) or not uids:
             raise ArgumentError("Which series?", expected="at least one", got="none")
         raw = self._session.call(
             "loads.add",
@@ -244,13 +245,3 @@ class _Waiting:
 
 def _loads(raw: Any) -> Loads:
     return Loads(Load(**{**entry, "files": tuple(entry["files"]), "bytes": tuple(entry["bytes"])}) for entry in raw)
-
-
-def _uid(series: Any) -> str:
-    if isinstance(series, Series):
-        return series.SeriesInstanceUID
-    if isinstance(series, str) and series:
-        return series
-    raise ArgumentError(
-        "That is not a series.", expected="a Series or a Series Instance UID", got=f"{type(series).__name__} {series!r}"
-    )

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 
 from slicer_notebook.dicom.records import Series, Study
+from slicer_notebook.errors import ArgumentError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Records", "SeriesList", "Studies"]
+__all__ = ["Records", "SeriesList", "Studies", "series_uid"]
 
 R = TypeVar("R", Study, Series)
 
@@ -86,3 +87,14 @@ class SeriesList(Records[Series]):
     """Series of the index."""
 
     columns = ("SeriesNumber", "Modality", "SeriesDescription", "BodyPartExamined", "NumberOfSeriesRelatedInstances")
+
+
+def series_uid(series: str | Series) -> str:
+    """The UID of a record, or the UID itself. Raises `ArgumentError` for anything else."""
+    if isinstance(series, Series):
+        return series.SeriesInstanceUID
+    if isinstance(series, str):
+        return series
+    raise ArgumentError(
+        "That is not a series.", expected="a Series record or a Series Instance UID", got=type(series).__name__
+    )

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from slicer_notebook.errors import ArgumentError
+from slicer_notebook.session.privacy import checked
 from slicer_notebook.widgets import assets
 from slicer_notebook.widgets.base import StaticWidget, static_note
-from slicer_notebook.widgets.privacy import checked
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -12,10 +12,10 @@ from slicer_notebook.dicom.records import Series, Study
 from slicer_notebook.errors import ArgumentError, SessionError
 from slicer_notebook.session import Job, Session
 from slicer_notebook.session.magic import latest
+from slicer_notebook.session.privacy import checked
 from slicer_notebook.widgets import assets, rows
 from slicer_notebook.widgets.base import SessionWidget, error_in_words, static_note
 from slicer_notebook.widgets.details import Detail, Details, details_message
-from slicer_notebook.widgets.privacy import checked
 
 __all__ = ["SeriesThumbnails"]
 

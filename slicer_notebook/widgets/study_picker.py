@@ -12,13 +12,13 @@ import traitlets as t
 from slicer_notebook.dicom.records import Series
 from slicer_notebook.errors import ArgumentError, SessionError, UidNotFoundError
 from slicer_notebook.session import Job, Session, Studies, Volume, VolumeSequence
+from slicer_notebook.session.privacy import checked
 from slicer_notebook.widgets import assets, rows
 from slicer_notebook.widgets.base import SessionWidget, error_in_words, static_note
 from slicer_notebook.widgets.catalogue import CatalogueReader
 from slicer_notebook.widgets.details import Detail, Details, details_message
 from slicer_notebook.widgets.indexing import Indexing
 from slicer_notebook.widgets.loads import Loads
-from slicer_notebook.widgets.privacy import checked
 
 __all__ = ["COLUMNS", "StudyPicker"]
 

@@ -15,10 +15,10 @@ from slicer_notebook.errors import ArgumentError, DeadlineError, SlicerNotebookE
 from slicer_notebook.session import Job, Session
 from slicer_notebook.session.images import Picture, Pictures, caption_of, provenance, view_title
 from slicer_notebook.session.output import Output, in_notebook, show
+from slicer_notebook.session.privacy import checked
 from slicer_notebook.widgets import assets
 from slicer_notebook.widgets.base import SessionWidget, static_note
 from slicer_notebook.widgets.batches import Batch
-from slicer_notebook.widgets.privacy import checked
 from slicer_notebook.widgets.threads import Pacer
 
 if TYPE_CHECKING:

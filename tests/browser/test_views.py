@@ -122,8 +122,13 @@ def test_nothing_is_asked_for_while_the_grid_is_out_of_sight(
     # The notebook's end, where the next cells run, is far below.
     grid.evaluate("node => { node.style.marginBottom = '9000px'; }")
     notebook.wait(lambda: notebook.value("print(views.paused)") == "True", "the pause")
+    # Another one, which is in no page and so does not rest, shows when this one would have followed.
+    notebook.value("other = sn.ViewThumbnails(slicer)")
+    seen = "print([view.get('facts', {}).get('offset') for view in (%s._views or [{}])][0])"
     slicer.view("Red").offset = -100.0
-    assert notebook.value("import time; time.sleep(0.6); print(views._views[0]['facts']['offset'])") != "-100.0"
+    notebook.wait(lambda: notebook.value(seen % "other") == "-100.0", "the one that does not rest")
+    assert notebook.value(seen % "views") != "-100.0"
+    notebook.value("other.close()")
     assert np.array_equal(picture_of(red), before)
     grid.evaluate("node => { node.style.marginBottom = ''; }")
     notebook.scroll_to(grid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -99,11 +100,13 @@ def test_a_cancel_between_two_pieces_leaves_nothing(host: HeadlessHost, slicer: 
     before = state(host)
     job: context.JobContext
 
-    def on_main(function: Any) -> Any:
+    def submit(function: Any) -> Future[Any]:
         job.cancelled.set()
-        return function()
+        future: Future[Any] = Future()
+        future.set_result(function())
+        return future
 
-    job = context.JobContext(on_main=on_main)
+    job = context.JobContext(submit=submit)
     with pytest.raises(JobCancelledError):
         load(host, database, job)
     assert state(host) == before

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from slicer_notebook.errors import ArgumentError
-from slicer_notebook.widgets.privacy import ENVIRONMENT, checked
+from slicer_notebook.session.privacy import ENVIRONMENT, checked
 
 
 def test_an_argument_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
