@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -12,20 +11,14 @@ from slicer_notebook.dicom.records import Series, Study
 from slicer_notebook.errors import ArgumentError, SessionError
 from slicer_notebook.session import Job, Session
 from slicer_notebook.session.magic import latest
-from slicer_notebook.session.privacy import checked
 from slicer_notebook.widgets import assets, rows
-from slicer_notebook.widgets.base import SessionWidget, error_in_words, static_note
-from slicer_notebook.widgets.details import Detail, Details, details_message
+from slicer_notebook.widgets.base import error_in_words, static_note
+from slicer_notebook.widgets.cards import AHEAD, CardsWidget
 
 __all__ = ["SeriesThumbnails"]
 
-#: Details of so many series are fetched before anybody asks, so that they are there in a saved notebook.
-_AHEAD: Final = 24
-#: Seconds that the display of the cell waits for them.
-_SETTLE: Final = 2.0
 
-
-class SeriesThumbnails(SessionWidget):
+class SeriesThumbnails(CardsWidget):
     """Series as cards, to look at: the middle slice, windowed, and what loading would give.
 
     >>> sn.SeriesThumbnails(slicer.dicom.studies()[0])  # doctest: +SKIP
@@ -54,19 +47,13 @@ class SeriesThumbnails(SessionWidget):
         thumbnail_size: int = 128,
         **kwargs: Any,
     ) -> None:
-        self.privacy = checked(privacy)
         self._of = _checked(study)
-        super().__init__(session if session is not None else latest(), **kwargs)
+        super().__init__(
+            session if session is not None else latest(), privacy=privacy, thumbnail_size=thumbnail_size, **kwargs
+        )
         self._rows: list[dict[str, Any]] | None = None
-        self._ahead: dict[str, Detail] = {}
-        self._problem: dict[str, str] = {}
-        self._settled = threading.Event()
-        self._details = Details(self._ask_index, thumbnail_size, self._details_came)
         self._subscriptions.append(self._session.on("indexed", self._on_indexed))
         self._begin()
-
-    def _ask_index(self, command: str, then: Any, **args: Any) -> Job[Any] | None:
-        return self._ask(command, then, database=self._session.dicom.database, **args)
 
     def _begin(self) -> None:
         if isinstance(self._of, str):
@@ -75,7 +62,7 @@ class SeriesThumbnails(SessionWidget):
             self._take([rows.series_row(each) for each in self._of])
 
     def _on_indexed(self, event: dict[str, Any]) -> None:
-        if event.get("database") == self._session.dicom.database and not self._ended:
+        if self._concerns(event):
             self._details.forget()
             self._begin()
 
@@ -88,9 +75,7 @@ class SeriesThumbnails(SessionWidget):
         if isinstance(error, SessionError):
             return  # the status says it
         if error is not None:
-            self._problem = error_in_words(error)
-            self._settled.set()
-            self.send({"type": "problem", **self._problem})
+            self._index_failed(error_in_words(error))
             return
         self._take([rows.series_row(msgspec.convert(raw, Series)) for raw in job.result(0)])
 
@@ -98,53 +83,31 @@ class SeriesThumbnails(SessionWidget):
         with self._lock:
             self._problem = {}
             self._rows = found
-            self._ahead = {row["uid"]: {} for row in found[:_AHEAD]}
+            self._ahead = {row["uid"]: {} for row in found[:AHEAD]}
         self.send({"type": "series", "rows": found})
         if found:
             self._details.want(list(self._ahead))
         else:
             self._settled.set()
 
-    def _details_came(self, details: dict[str, Detail]) -> None:
-        with self._lock:
-            for uid in self._ahead.keys() & details.keys():
-                self._ahead[uid] = details[uid]
-            settled = all(self._ahead.values())
-        self._send_details(details)
-        if settled:
-            self._settled.set()
-
-    def _send_details(self, details: dict[str, Detail]) -> None:
-        if details:
-            message, pictures = details_message(details)
-            self.send(message, buffers=pictures)
-
     def _do_hello(self, _content: dict[str, Any]) -> None:
-        with self._lock:
-            found, ahead = self._rows, {uid: detail for uid, detail in self._ahead.items() if detail}
+        found = self._rows
         if self._problem:
             self.send({"type": "problem", **self._problem})
         if found is not None:
             self.send({"type": "series", "rows": found})
-            self._send_details(ahead)
-
-    def _do_details(self, content: dict[str, Any]) -> None:
-        self._details.want([str(uid) for uid in content["series"]])
+            self._send_ahead()
 
     def _static_html(self) -> str:
-        self._settled.wait(_SETTLE)
-        if self._status["state"] != "live":
-            return static_note(self._status["message"])
-        strict = self.privacy == "strict"
-        if self._problem:
-            return static_note("The series could not be read." + ("" if strict else f" {self._problem['message']}"))
-        with self._lock:
-            found, ahead = self._rows, dict(self._ahead)
+        note = self._unsettled_note("The series")
+        if note is not None:
+            return note
+        found = self._rows
         if found is None:
             return static_note("The index has not answered yet.")
-        if strict:
+        if self.privacy == "strict":
             return static_note(f"{len(found)} series were shown; privacy: strict.")
-        return rows.static_cards(found, {uid: detail["png"] for uid, detail in ahead.items() if "png" in detail})
+        return rows.static_cards(found, self._pictures_ahead())
 
 
 def _checked(study: Any) -> str | list[Series]:

@@ -12,11 +12,10 @@ import traitlets as t
 from slicer_notebook.dicom.records import Series
 from slicer_notebook.errors import ArgumentError, SessionError, UidNotFoundError
 from slicer_notebook.session import Job, Session, Studies, Volume, VolumeSequence
-from slicer_notebook.session.privacy import checked
 from slicer_notebook.widgets import assets, rows
-from slicer_notebook.widgets.base import SessionWidget, error_in_words, static_note
+from slicer_notebook.widgets.base import error_in_words, static_note
+from slicer_notebook.widgets.cards import AHEAD, CardsWidget
 from slicer_notebook.widgets.catalogue import CatalogueReader
-from slicer_notebook.widgets.details import Detail, Details, details_message
 from slicer_notebook.widgets.indexing import Indexing
 from slicer_notebook.widgets.loads import Loads
 
@@ -40,18 +39,15 @@ COLUMNS: Final = (
 )
 DEFAULT_COLUMNS: Final = ("date", "modalities", "description", "series", "images")
 
-#: Thumbnails of so many series, of the first studies, are fetched before anybody asks, so that they are there while
-#: cells run and in a saved notebook.
-_AHEAD: Final = 24
+#: Studies that are read before anybody opens one, with the details of their first series, so that they are there
+#: while cells run and in a saved notebook.
 _STUDIES_AHEAD: Final = 8
-#: Seconds that the display of the cell waits for the index, so that a saved notebook shows its studies.
-_SETTLE: Final = 2.0
 #: Seconds after which what a view should know is told again, as long as no view has said hello: in JupyterLab before
 #: 4.4, or with ipykernel before 7, its words wait for the end of the cells that run.
 _TELL_AGAIN: Final = (0.4, 1.2, 3.0, 8.0)
 
 
-class StudyPicker(SessionWidget):
+class StudyPicker(CardsWidget):
     """Patients, studies and series of the index; choose some, load them, go on with `value` in the next cell.
 
     >>> picker = sn.StudyPicker(slicer)  # doctest: +SKIP
@@ -101,21 +97,22 @@ class StudyPicker(SessionWidget):
         thumbnail_size: int = 128,
         **kwargs: Any,
     ) -> None:
-        self.privacy = checked(privacy)
-        super().__init__(session, hide_names=hide_names, columns=_columns(columns), **kwargs)
+        super().__init__(
+            session,
+            privacy=privacy,
+            thumbnail_size=thumbnail_size,
+            hide_names=hide_names,
+            columns=_columns(columns),
+            **kwargs,
+        )
         self._quiet = False
         self._heard = False
-        self._settled = threading.Event()
-        self._problem: dict[str, str] = {}
         #: Rows of `rows.series_row`, by study, of the studies that were opened.
         self._series: dict[str, list[dict[str, Any]]] = {}
         #: Studies that are read before anybody opens one.
         self._first: list[str] = []
-        #: Series whose details are fetched before anybody asks, and what came.
-        self._ahead: dict[str, Detail] = {}
         self._in_scene: dict[str, list[Any]] = {}
         self._catalogue = CatalogueReader(self._ask_index, self._page_came, self._index_failed)
-        self._details = Details(self._ask_index, thumbnail_size, self._details_came)
         self._indexing = Indexing(session, self._ask_index, self._tell_indexing)
         self._loads = Loads(session, self._ask, self._loads_changed, self._loaded)
         self._subscriptions += [
@@ -128,9 +125,6 @@ class StudyPicker(SessionWidget):
         self._loads.refresh()
         self._look_into_the_scene()
         self._tell_again(0)
-
-    def _ask_index(self, command: str, then: Any, **args: Any) -> Job[Any] | None:
-        return self._ask(command, then, database=self._session.dicom.database, **args)
 
     @t.validate("columns")
     def _valid_columns(self, proposal: Any) -> list[str]:
@@ -154,16 +148,11 @@ class StudyPicker(SessionWidget):
             self._catalogue.read()
 
     def _on_indexed(self, event: dict[str, Any]) -> None:
-        if event.get("database") == self._session.dicom.database and not self._ended:
+        if self._concerns(event):
             with self._lock:
                 self._series, self._ahead = {}, {}
             self._details.forget()
             self._catalogue.read(changed=True)
-
-    def _index_failed(self, problem: dict[str, str]) -> None:
-        self._problem = problem
-        self._settled.set()
-        self.send({"type": "problem", **problem})
 
     def _page_came(self, message: dict[str, Any], page: bytes) -> None:
         self._problem = {}
@@ -205,7 +194,7 @@ class StudyPicker(SessionWidget):
         with self._lock:
             self._series[study_uid] = found
             # In the order of the studies, when those of all of them have come.
-            ahead = [row["uid"] for uid in self._first for row in self._series.get(uid, ())][:_AHEAD]
+            ahead = [row["uid"] for uid in self._first for row in self._series.get(uid, ())][:AHEAD]
             begin = study_uid in self._first and all(uid in self._series for uid in self._first) and not self._ahead
             if begin:
                 self._ahead = {uid: {} for uid in ahead}
@@ -213,24 +202,6 @@ class StudyPicker(SessionWidget):
         if begin:
             self._details.want(ahead)
         self._look_if_settled()
-
-    def _details_came(self, details: dict[str, Detail]) -> None:
-        with self._lock:
-            for uid in self._ahead.keys() & details.keys():
-                self._ahead[uid] = details[uid]
-        self._send_details(details)
-        self._look_if_settled()
-
-    def _look_if_settled(self) -> None:
-        """Whether what is fetched ahead is there: a plan and a picture (or why not) of each."""
-        with self._lock:
-            if self._ahead and all(self._ahead.values()):
-                self._settled.set()
-
-    def _send_details(self, details: dict[str, Detail]) -> None:
-        if details:
-            message, pictures = details_message(details)
-            self.send(message, buffers=pictures)
 
     # -- loading -------------------------------------------------------------------------------------------------
 
@@ -305,10 +276,10 @@ class StudyPicker(SessionWidget):
             self.send({"type": "problem", **self._problem})
         self._catalogue.send_all(self._send_page)
         with self._lock:
-            series, ahead = dict(self._series), {uid: detail for uid, detail in self._ahead.items() if detail}
+            series = dict(self._series)
         for study, found in series.items():
             self.send({"type": "series", "study": study, "rows": found})
-        self._send_details(ahead)
+        self._send_ahead()
         self.send({"type": "selected", "series": list(self.selected)})
         self._send_scene()
         self._indexing.again()
@@ -324,10 +295,6 @@ class StudyPicker(SessionWidget):
             self._open(content["study"])
         else:
             self.send({"type": "series", "study": content["study"], "rows": known})
-
-    def _do_details(self, content: dict[str, Any]) -> None:
-        """Series whose cards are in view, top first; what was asked for before and is out of view is dropped."""
-        self._details.want([str(uid) for uid in content["series"]])
 
     def _do_select(self, content: dict[str, Any]) -> None:
         series = [str(uid) for uid in content["series"]]
@@ -399,24 +366,18 @@ class StudyPicker(SessionWidget):
     # -- display -------------------------------------------------------------------------------------------------
 
     def _static_html(self) -> str:
-        # All of it comes from Slicer's worker threads, so that this wait is safe in Slicer itself, too.
-        self._settled.wait(_SETTLE)
-        if self._status["state"] != "live":
-            return static_note(self._status["message"])
-        if self._problem:
-            return static_note(
-                "The index could not be read." + ("" if self.privacy == "strict" else f" {self._problem['message']}")
-            )
+        note = self._unsettled_note("The index")
+        if note is not None:
+            return note
         total = self._catalogue.total
         if total < 0:
             return static_note("The index has not answered yet.")
         if self.privacy == "strict":
             return static_note(f"The picker showed {total:,} {'study' if total == 1 else 'studies'}; privacy: strict.")
         with self._lock:
-            pictures = {uid: detail["png"] for uid, detail in self._ahead.items() if "png" in detail}
             series = dict(self._series)
         found = self._catalogue.studies(rows.STATIC_STUDIES)
-        return rows.static_table(found, total, series, pictures, hide_names=self.hide_names)
+        return rows.static_table(found, total, series, self._pictures_ahead(), hide_names=self.hide_names)
 
 
 def _columns(wanted: Sequence[str]) -> list[str]:

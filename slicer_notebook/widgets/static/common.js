@@ -147,6 +147,12 @@ function rootElement(el, name, label, model) {
   return root;
 }
 
+/** The text of which zlib made these bytes. */
+async function inflated(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Response(stream).text();
+}
+
 /** Listens to a model and forgets it again: on(name, f) ... close(). */
 function listener(model) {
   const all = [];

@@ -109,11 +109,6 @@ function headerLines() {
   };
 }
 
-async function unpacked(bytes) {
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return JSON.parse(await new Response(stream).text());
-}
-
 async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);
@@ -497,7 +492,7 @@ function render({ model, el }) {
       // One after the other, however long each takes to unpack.
       last = last.then(async () => {
         if (message.first !== lines.rows.length) return; // a second view said hello
-        lines.add(await unpacked(buffers[0]));
+        lines.add(JSON.parse(await inflated(buffers[0])));
         if (!drawing && !closed) drawing = requestAnimationFrame(() => ((drawing = 0), search()));
       });
     } else if (message.type === "end") {

@@ -23,12 +23,6 @@ function dashed(word) {
   return /^\d{5,8}$/.test(word) ? [word.slice(0, 4), word.slice(4, 6), word.slice(6)].filter(Boolean).join("-") : null;
 }
 
-/** What zlib made of text. */
-async function inflated(bytes) {
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Response(stream).text();
-}
-
 function studyStore() {
   let fields = [];
   let at = {};
