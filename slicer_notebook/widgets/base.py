@@ -7,7 +7,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import anywidget
 import traitlets as t
@@ -20,6 +20,11 @@ from slicer_notebook.widgets.threads import Home
 __all__ = ["SessionWidget", "StaticWidget", "error_in_words", "static_note"]
 
 _log = logging.getLogger("slicer_notebook")
+
+#: Seconds after which what a view should know is told again, as long as no view has said hello: in JupyterLab before
+#: 4.4, or with ipykernel before 7, its words wait for the end of the cells that run, and ipykernel 7.4 sometimes hears
+#: nothing on a new subshell meanwhile (its issue 1554).
+_TELL_AGAIN: Final = (0.4, 1.2, 3.0, 8.0)
 
 #: The fallback in a saved notebook. The style hides what JupyterLab says of a widget that is no more, in the next
 #: output (only then has that output itself this class). The fallback is hidden by a style of the living widget: see
@@ -43,7 +48,43 @@ class StaticWidget(anywidget.AnyWidget):
     _static_id = t.Unicode().tag(sync=True)
 
     def __init__(self, **kwargs: Any) -> None:
+        self._greeted = False
+        self._ended = False
         super().__init__(_static_id=uuid.uuid4().hex, **kwargs)
+
+    # -- what a new view has to know -----------------------------------------------------------------------------
+
+    def _tell_all(self) -> None:
+        """Send what a new view has to know: a second time, it changes nothing. On any thread."""
+
+    def _do_hello(self, _content: dict[str, Any]) -> None:
+        """A view was made in a browser."""
+        self._greeted = True
+        self._tell_all()
+
+    def _tell_until_greeted(self) -> None:
+        """Tell a view that cannot be heard yet; called once, when the widget is complete."""
+        self._tell_later(0)
+
+    def _tell_later(self, number: int) -> None:
+        if number == len(_TELL_AGAIN):
+            return
+
+        def again() -> None:
+            if not self._greeted and not self._ended:
+                self._tell_all()
+                self._tell_later(number + 1)
+
+        timer = threading.Timer(_TELL_AGAIN[number], again)
+        timer.daemon = True
+        timer.start()
+
+    def close(self) -> None:
+        """Take the widget away."""
+        self._ended = True
+        super().close()
+
+    # -- display -------------------------------------------------------------------------------------------------
 
     def _static_html(self) -> str:
         """What a saved notebook shows without a kernel."""
@@ -105,7 +146,6 @@ class SessionWidget(StaticWidget):
         self._session = session
         self._home = Home()
         self._lock = threading.RLock()
-        self._ended = False
         super().__init__(_status=_live(session), **kwargs)
         self._subscriptions = [session.on("closed", self._on_closed), session.on("restarted", self._on_restarted)]
         self.on_msg(self._on_message)
@@ -131,7 +171,6 @@ class SessionWidget(StaticWidget):
 
     def close(self) -> None:
         """Take the widget away. The session goes on."""
-        self._ended = True
         for subscription in getattr(self, "_subscriptions", []):
             subscription.close()
         super().close()
@@ -168,9 +207,6 @@ class SessionWidget(StaticWidget):
             _log.warning("%s got a message it does not know: %r", type(self).__name__, kind)
             return
         handler({key: value for key, value in content.items() if key not in ("type", "ask")})
-
-    def _do_hello(self, _content: dict[str, Any]) -> None:
-        """A view was made in a browser."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._session.name!r}>"

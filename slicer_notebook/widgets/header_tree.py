@@ -95,6 +95,7 @@ class HeaderTree(StaticWidget):
         if getattr(header, "file_meta", None) is not None:
             snapshot.file_meta = header.file_meta
         threading.Thread(target=self._read, args=(snapshot,), name="slicer-notebook-header", daemon=True).start()
+        self._tell_until_greeted()
 
     # -- the lines -----------------------------------------------------------------------------------------------
 
@@ -158,7 +159,7 @@ class HeaderTree(StaticWidget):
         if "ask" in content:
             self.send({"type": "ack", "ask": content["ask"]})
         if content.get("type") == "hello":
-            self._do_hello()
+            self._do_hello(content)
         elif content.get("type") == "value":
             row = content.get("row")
             if isinstance(row, int) and row in self._long:
@@ -166,8 +167,7 @@ class HeaderTree(StaticWidget):
         else:
             _log.warning("HeaderTree got a message that it does not know: %r", content.get("type"))
 
-    def _do_hello(self) -> None:
-        """A view was made in a browser."""
+    def _tell_all(self) -> None:
         from slicer_notebook.dicom.elements import VR_IN_WORDS
 
         with self._lock:

@@ -54,6 +54,7 @@ class SeriesThumbnails(CardsWidget):
         self._rows: list[dict[str, Any]] | None = None
         self._subscriptions.append(self._session.on("indexed", self._on_indexed))
         self._begin()
+        self._tell_until_greeted()
 
     def _begin(self) -> None:
         if isinstance(self._of, str):
@@ -90,7 +91,7 @@ class SeriesThumbnails(CardsWidget):
         else:
             self._settled.set()
 
-    def _do_hello(self, _content: dict[str, Any]) -> None:
+    def _tell_all(self) -> None:
         found = self._rows
         if self._problem:
             self.send({"type": "problem", **self._problem})

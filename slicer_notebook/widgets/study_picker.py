@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -42,9 +41,6 @@ DEFAULT_COLUMNS: Final = ("date", "modalities", "description", "series", "images
 #: Studies that are read before anybody opens one, with the details of their first series, so that they are there
 #: while cells run and in a saved notebook.
 _STUDIES_AHEAD: Final = 8
-#: Seconds after which what a view should know is told again, as long as no view has said hello: in JupyterLab before
-#: 4.4, or with ipykernel before 7, its words wait for the end of the cells that run.
-_TELL_AGAIN: Final = (0.4, 1.2, 3.0, 8.0)
 
 
 class StudyPicker(CardsWidget):
@@ -106,7 +102,6 @@ class StudyPicker(CardsWidget):
             **kwargs,
         )
         self._quiet = False
-        self._heard = False
         #: Rows of `rows.series_row`, by study, of the studies that were opened.
         self._series: dict[str, list[dict[str, Any]]] = {}
         #: Studies that are read before anybody opens one.
@@ -124,7 +119,7 @@ class StudyPicker(CardsWidget):
         self.refresh()
         self._loads.refresh()
         self._look_into_the_scene()
-        self._tell_again(0)
+        self._tell_until_greeted()
 
     @t.validate("columns")
     def _valid_columns(self, proposal: Any) -> list[str]:
@@ -170,7 +165,7 @@ class StudyPicker(CardsWidget):
 
     def _send_page(self, message: dict[str, Any], page: bytes) -> None:
         # Megabytes go to a browser that listens; before, only what fills the screen is told.
-        if self._heard or message["last"] == 0:
+        if self._greeted or message["last"] == 0:
             self.send(message, buffers=[page] if page else [])
 
     def _open(self, study_uid: str) -> None:
@@ -257,19 +252,6 @@ class StudyPicker(CardsWidget):
 
     # -- the browser ---------------------------------------------------------------------------------------------
 
-    def _tell_again(self, number: int) -> None:
-        if number == len(_TELL_AGAIN):
-            return
-
-        def again() -> None:
-            if not self._heard and not self._ended:
-                self._tell_all()
-                self._tell_again(number + 1)
-
-        timer = threading.Timer(_TELL_AGAIN[number], again)
-        timer.daemon = True
-        timer.start()
-
     def _tell_all(self) -> None:
         """What a new view has to know. It is in no trait: those are saved with the notebook."""
         if self._problem:
@@ -284,10 +266,6 @@ class StudyPicker(CardsWidget):
         self._send_scene()
         self._indexing.again()
         self._loads.show_all()
-
-    def _do_hello(self, _content: dict[str, Any]) -> None:
-        self._heard = True
-        self._tell_all()
 
     def _do_open(self, content: dict[str, Any]) -> None:
         known = self._series.get(content["study"])

@@ -105,6 +105,7 @@ class ViewThumbnails(SessionWidget):
         self._pacer = Pacer(self._refresh, INTERVAL)
         self._subscriptions += [session.on("views", self._on_views), session.on("scene", self._on_scene)]
         self._pacer.request()
+        self._tell_until_greeted()
 
     # -- what happens in Slicer ----------------------------------------------------------------------------------
 
@@ -255,8 +256,11 @@ class ViewThumbnails(SessionWidget):
     def _send_large(self, name: str, raw: dict[str, Any]) -> None:
         self.send({"type": "large", "view": _words({"name": name, "facts": raw["facts"]})}, buffers=[raw["png"]])
 
-    def _do_hello(self, _content: dict[str, Any]) -> None:
+    def _tell_all(self) -> None:
         self._send_views(list(self._pngs))
+
+    def _do_hello(self, content: dict[str, Any]) -> None:
+        super()._do_hello(content)
         with self._lock:
             # A view without a display of its own: the page was loaded anew, and the cell's output cannot be changed.
             self._shown -= 1

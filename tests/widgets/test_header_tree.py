@@ -26,6 +26,7 @@ from tests.widgets.waiting import Recorder
 
 def shown(widget: sn.HeaderTree) -> list[list[Any]]:
     """The lines that a browser gets."""
+    widget._greeted = True  # so that nothing is told twice
     assert widget._done.wait(30)
     sent = Recorder(widget)
     widget._handle_custom_msg({"type": "hello", "ask": "1"}, [])
@@ -47,6 +48,15 @@ def test_the_browser_gets_all_lines_in_order() -> None:
         for line in lines(dataset)
     ]
     assert {row[1] for row in rows} == {0, 1, 2}
+
+
+def test_a_view_that_cannot_be_heard_yet_is_told_again() -> None:
+    widget = sn.HeaderTree(with_private())
+    sent = Recorder(widget)
+    assert widget._done.wait(30)
+    sent.wait(lambda m: m["type"] == "end" and len(sent.of("about")) > 0)
+    assert sent.of("lines")[-1]["first"] == 0
+    widget.close()
 
 
 def test_a_thousand_frames_come_in_several_messages() -> None:

@@ -59,6 +59,7 @@ BROWSERS: dict[int, Browser] = {}
 @pytest.fixture
 def views(slicer: sn.Session, volume: Any) -> Iterator[sn.ViewThumbnails]:
     found = sn.ViewThumbnails(slicer, size=SIZE)
+    found._greeted = True  # so that nothing is told twice
     BROWSERS[id(found)] = Browser(found)
     wait_until(found, lambda: len(found._pngs) == 4, "all pictures")
     yield found
@@ -112,6 +113,16 @@ def test_it_shows_what_the_views_show_with_their_names(views: sn.ViewThumbnails,
     red = facts(views, "Red")
     assert (red["kind"], red["orientation"], red["offset"]) == ("slice", "Axial", slicer.view("Red").offset)
     assert red["volume"]["name"] == "Stripes"
+
+
+def test_a_view_that_cannot_be_heard_yet_is_told_again(slicer: sn.Session, volume: Any) -> None:
+    """A cell runs, and the page made its view only when the pictures had been sent already."""
+    views = sn.ViewThumbnails(slicer, size=SIZE)
+    sent = Browser(views)
+    sent.until(lambda: len(views._pngs) == 4, "all pictures")
+    sent.messages.clear()
+    sent.until(lambda: any(len(message["pictures"]) == 4 for message in sent.of("views")), "all pictures again")
+    views.close()
 
 
 def test_the_browser_is_told_words_and_pictures_and_a_new_one_all_of_it(browser: Browser) -> None:
