@@ -25,8 +25,7 @@ __all__ = ["HeaderTree"]
 
 _log = logging.getLogger("slicer_notebook")
 
-#: Lines of one message. Jupyter servers drop messages above 1 MB a second (``iopub_data_rate_limit``): so many lines,
-#: packed, have some 20 kB.
+#: Lines of one message, which packed has some 20 kB: the first ones show while the rest is read.
 _LINES_IN_A_MESSAGE: Final = 2000
 #: Characters of a value that go to the browser unasked, and at most.
 _VALUE: Final = 2000

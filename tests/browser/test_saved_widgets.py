@@ -62,7 +62,10 @@ def test_what_was_saved_makes_room_for_the_widget_as_soon_as_it_is_answered(
     path = write_notebook(
         dark_lab,
         "unanswered.ipynb",
-        *CELLS[:3],
+        CELLS[0],
+        # As for a page that is opened later: what is told unasked is over.
+        "import slicer_notebook.widgets.base\nslicer_notebook.widgets.base._TELL_AGAIN = ()",
+        *CELLS[1:3],
         f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)",
     )
     notebook = Notebook(page, dark_lab, path)
@@ -81,4 +84,26 @@ def test_what_was_saved_makes_room_for_the_widget_as_soon_as_it_is_answered(
     expect(cell.locator(f"{root} .sn-card img")).to_be_visible(timeout=SHORT)
     expect(static).to_be_hidden()
     expect(cell.locator(f"{root} .sn-banner")).to_be_hidden()
+    notebook.shut_down()
+
+
+def test_what_fills_the_screen_shows_while_the_kernel_cannot_hear(page: Page, dark_lab: Lab, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    path = write_notebook(
+        dark_lab, "unheard.ipynb", *CELLS, f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)"
+    )
+    notebook = Notebook(page, dark_lab, path)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    expect(notebook.cell("while not").locator(".jp-InputPrompt")).to_have_text("[*]:", timeout=CELL_TIMEOUT)
+    for code, root, living, pictures in WIDGETS:
+        cell = notebook.cell(code)
+        expect(cell.locator(f"{root} {living} img[src]")).to_have_count(pictures, timeout=SHORT)
+        expect(cell.locator(f"{root} {living} img[src]").first).to_be_visible()
+        expect(cell.locator("[data-sn-static]")).to_be_hidden()
+        expect(cell.locator(f"{root} .sn-banner")).to_contain_text("Waiting for the notebook's kernel")
+    assert "[*]" in notebook.cell("while not").locator(".jp-InputPrompt").inner_text()
+    gate.touch()
+    for code, root, _living, _pictures in WIDGETS:
+        expect(notebook.cell(code).locator(f"{root} .sn-banner")).to_be_hidden(timeout=SHORT)
     notebook.shut_down()
