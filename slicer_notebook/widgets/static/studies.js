@@ -12,10 +12,24 @@ const PART = "\x1f";
 const PLAIN = { ß: "ss", ł: "l", Ł: "l", ø: "o", Ø: "o", đ: "d", Đ: "d", ð: "d", Ð: "d", ħ: "h", Ħ: "h", ŧ: "t", Ŧ: "t", ı: "i", æ: "ae", Æ: "ae", œ: "oe", Œ: "oe", þ: "th", Þ: "th" };
 const PLAIN_PATTERN = new RegExp(`[${Object.keys(PLAIN).join("")}]`, "g");
 
+/** What runs of other letters than ASCII's become: the same names come again and again. At most MOST_RUNS. */
+const foldedRuns = new Map();
+const MOST_RUNS = 20000;
+
+function foldedRun(run) {
+  let plain = foldedRuns.get(run);
+  if (plain === undefined) {
+    plain = run.normalize("NFKD").replace(/\p{Mn}/gu, "").replace(PLAIN_PATTERN, (letter) => PLAIN[letter]).toLowerCase();
+    if (foldedRuns.size >= MOST_RUNS) foldedRuns.clear();
+    foldedRuns.set(run, plain);
+  }
+  return plain;
+}
+
 /** Without case and accents, like the index's own text. Only what is not ASCII needs more than a lower case. */
 function folded(text) {
   // biome-ignore lint: the control characters are meant
-  return text.replace(/[^\x00-\x7f]+/g, (run) => run.normalize("NFKD").replace(/\p{Mn}/gu, "").replace(PLAIN_PATTERN, (letter) => PLAIN[letter])).toLowerCase();
+  return text.toLowerCase().replace(/[^\x00-\x7f]+/g, foldedRun);
 }
 
 /** A day in digits as it stands in the lines: 20240131 is 2024-01-31, and 202401 is 2024-01. */
@@ -37,6 +51,7 @@ function studyStore() {
   const modalities = [];
   const sorted = new Map();
   const rowOf = new Map();
+  const maskOfNames = new Map();
   // The last search, which the next one often only narrows.
   let former = null;
   let lastPseudonym = null;
@@ -68,6 +83,7 @@ function studyStore() {
       modalities.length = 0;
       sorted.clear();
       rowOf.clear();
+      maskOfNames.clear();
       former = null;
     },
 
@@ -84,8 +100,9 @@ function studyStore() {
         const pseudonym = field(line, at.pseudonym);
         patients[known] = known === 0 ? 0 : patients[known - 1] + (pseudonym === lastPseudonym ? 0 : 1);
         lastPseudonym = pseudonym;
-        dates[known] = Number(field(line, at.date).replaceAll("-", "")) || 0;
-        masks[known] = maskOf(field(line, at.modalities));
+        const date = start(line, at.date);
+        dates[known] = day(line, date);
+        masks[known] = maskOf(field(line, at.modalities - at.date, date));
         rowOf.set(line.slice(0, line.indexOf("\t")), known);
         known++;
       }
@@ -156,14 +173,14 @@ function studyStore() {
   };
 
   /** Where a field begins in a line. */
-  function start(line, column) {
-    let place = 0;
+  function start(line, column, place = 0) {
     for (let tab = 0; tab < column; tab++) place = line.indexOf("\t", place) + 1;
     return place;
   }
 
-  function field(line, column) {
-    const from = start(line, column);
+  /** A field's text; counted from the one that begins at `place`. */
+  function field(line, column, place = 0) {
+    const from = start(line, column, place);
     const end = line.indexOf("\t", from);
     return end < 0 ? line.slice(from) : line.slice(from, end);
   }
@@ -175,15 +192,32 @@ function studyStore() {
     return `${line.slice(from, start(line, at[IDENTIFYING[0]]))}${field(line, at.pseudonym)}`;
   }
 
+  /** A date as a number, 20240131; 0 for none. */
+  function day(line, place) {
+    let number = 0;
+    for (; place < line.length; place++) {
+      const code = line.charCodeAt(place);
+      if (code === 9) break;
+      if (code === 45) continue; // -
+      if (code < 48 || code > 57) return 0;
+      number = number * 10 + code - 48;
+    }
+    return number;
+  }
+
   /** A bit for each modality; beyond 31 kinds the last one stands for all that are left. */
   function maskOf(names) {
-    let mask = 0;
+    let mask = maskOfNames.get(names);
+    if (mask !== undefined) return mask;
+    mask = 0;
     for (const modality of names ? names.split(" ") : []) {
       let bit = modalities.indexOf(modality);
       if (bit < 0) bit = modalities.push(modality) - 1;
       mask |= 1 << Math.min(bit, 31);
     }
-    return mask >>> 0;
+    mask >>>= 0;
+    maskOfNames.set(names, mask);
+    return mask;
   }
 
   function passed(filter) {
