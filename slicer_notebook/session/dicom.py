@@ -166,30 +166,39 @@ class Dicom:
                 )
         return [record for uid in uids for record in members[uid]]
 
-    def header(self, uid: str | Series) -> Header:
-        """The header of an instance, or of the first one of a series, without pixel data.
+    def header(self, uid: str | Series | Volume | VolumeSequence) -> Header:
+        """The header of an instance, or of the first one of a series or of a loaded volume, without pixel data.
 
         A pydicom ``Dataset``, which a notebook shows as a tree to search in; ``header.find("echo")`` lists elements.
 
         Args:
-            uid: a SOP or Series Instance UID of the index, or a `Series`.
+            uid: a SOP or Series Instance UID of the index, a `Series`, or what `load` gave.
 
         Raises:
             UidNotFoundError: no such instance or series in the index.
             FileFormatError: its file is gone, cannot be read, or is another than when it was indexed.
+            ArgumentError: a volume that did not come from DICOM; what is none of these.
         """
+        from slicer_notebook.session.handles import Volume
         from slicer_notebook.session.headers import Header
+        from slicer_notebook.session.sequences import VolumeSequence
 
+        if isinstance(uid, Volume | VolumeSequence):
+            return uid.dicom
         raw: bytes = self._session.call("dicom.header", uid=series_uid(uid), database=self.database)
         return Header.of(raw)
 
     def compare(
-        self, a: str | Series | Dataset, b: str | Series | Dataset, ignore: Collection[str] = ()
+        self,
+        a: str | Series | Volume | VolumeSequence | Dataset,
+        b: str | Series | Volume | VolumeSequence | Dataset,
+        ignore: Collection[str] = (),
     ) -> HeaderDifferences:
         """What differs between two headers: numbers by value, sequences item by item, private elements by creator.
 
         Args:
-            a, b: SOP or Series Instance UIDs of the index, `Series` (of a series, its first instance), or headers.
+            a, b: SOP or Series Instance UIDs of the index, `Series` and what `load` gave (of each, its first instance),
+                or headers.
             ignore: left out: ``"uids"``, ``"times"``, ``"numbers"``, ``"position"`` (what any two instances differ in,
                 listed apart without), ``"private"``, keywords, tags as ``"0018,0050"``.
 
@@ -206,14 +215,14 @@ class Dicom:
             note = f"Of series {'a' if first else 'b'}, the first instance is compared."
         return compare(one, other, ignore, note=note)
 
-    def _header_for(self, of: str | Series | Dataset) -> tuple[Dataset, bool]:
+    def _header_for(self, of: str | Series | Volume | VolumeSequence | Dataset) -> tuple[Dataset, bool]:
         """A header, and whether it stands for a series."""
         from pydicom import Dataset
 
         if isinstance(of, Dataset):
             return of, False
         found = self.header(of)
-        return found, series_uid(of) == found.get("SeriesInstanceUID")
+        return found, isinstance(of, str | Series) and series_uid(of) == found.get("SeriesInstanceUID")
 
     def attributes(self, of: str | Series | Sequence[str | Series], *keywords: str) -> dict[str, dict[str, Any]]:
         """Any attributes of instances or series (of a series' first instance), read from their files.

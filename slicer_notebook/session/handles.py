@@ -14,8 +14,8 @@ from slicer_notebook.session.attributes import OwnAttributesOnly
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-    from pydicom import Dataset
 
+    from slicer_notebook.session.headers import Header
     from slicer_notebook.session.images import Image, Pictures
     from slicer_notebook.session.session import Session
 
@@ -197,7 +197,7 @@ class Volume(Node):
         return bool(self._info("image"))
 
     @property
-    def dicom(self) -> Dataset:
+    def dicom(self) -> Header:
         """Header of the first instance, without pixel data: a pydicom Dataset, read from the index's file.
 
         Raises:

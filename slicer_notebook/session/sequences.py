@@ -16,9 +16,8 @@ from slicer_notebook.protocol.values import Array
 from slicer_notebook.session.handles import Node, Volume
 
 if TYPE_CHECKING:
-    from pydicom import Dataset
-
     from slicer_notebook.dicom.plans import SequenceAxis
+    from slicer_notebook.session.headers import Header
     from slicer_notebook.session.images import Pictures
 
 __all__ = ["VolumeSequence"]
@@ -224,7 +223,7 @@ class VolumeSequence(Node):
         self._session.call("sequence.remove", node=self)
 
     @property
-    def dicom(self) -> Dataset:
+    def dicom(self) -> Header:
         """Header of the first instance, without pixel data. Raises as `Volume.dicom`."""
         return self._session.dicom._header_of(self, str(self._info().get("instance", "")))
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from slicer_notebook.errors import ArgumentError
+from slicer_notebook.session import Volume, VolumeSequence
 from slicer_notebook.session.privacy import checked
 from slicer_notebook.widgets import assets
 from slicer_notebook.widgets.base import StaticWidget, static_note
@@ -53,27 +54,29 @@ class HeaderTree(StaticWidget):
     Needs no session: any pydicom data set does. It shows the data set as it is now.
 
     Args:
-        header: a pydicom ``Dataset``; a `Header`.
+        header: a pydicom ``Dataset``; a `Header`; a volume that was loaded from DICOM (its first instance).
         privacy: ``"strict"`` lets no value that may tell of a patient get into the notebook's file: the saved notebook
             then has names of elements, and the values of technical ones. What the environment variable
             ``SLICER_NOTEBOOK_PRIVACY`` says without it.
 
     Raises:
-        ArgumentError: what is no data set; ``privacy`` is neither "normal" nor "strict".
+        ArgumentError: what is none of these; ``privacy`` is neither "normal" nor "strict".
     """
 
     _esm = assets.esm("header_tree")
     _css = assets.css("header_tree")
 
-    def __init__(self, header: Dataset, *, privacy: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, header: Dataset | Volume | VolumeSequence, *, privacy: str | None = None, **kwargs: Any) -> None:
         from pydicom import Dataset
 
         from slicer_notebook.session.headers import title_of
 
+        if isinstance(header, Volume | VolumeSequence):
+            header = header.dicom
         if not isinstance(header, Dataset):
             raise ArgumentError(
                 "A header tree shows a header.",
-                expected="a pydicom Dataset, as of slicer.dicom.header(uid)",
+                expected="a pydicom Dataset, as of slicer.dicom.header(uid), or a loaded volume",
                 got=type(header).__name__,
             )
         self.privacy = checked(privacy)

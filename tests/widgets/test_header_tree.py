@@ -234,3 +234,11 @@ def test_a_header_shows_as_a_tree_in_a_notebook(monkeypatch: pytest.MonkeyPatch)
     assert "data-sn-static" in first["text/html"]
     assert "application/vnd.jupyter.widget-view+json" in second
     assert "Doe^Jane" not in str(second)
+
+
+def test_a_loaded_volume_stands_for_its_first_instance(indexed: sn.Session) -> None:
+    [volume] = indexed.dicom.load(indexed.dicom.series(Modality="CT")[0])
+    widget = sn.HeaderTree(volume)
+    [row] = [row for row in shown(widget) if row[3] == "SOPInstanceUID"]
+    assert row[6] == volume.attributes["DICOM.instanceUIDs"].split()[0]
+    widget.close()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from slicer_notebook import errors
 from tests.dicom import make
 from tests.session.conformance.cases import case, refused
@@ -35,6 +37,11 @@ def headers_are_searched_and_compared(slicer: Any, folder: Path) -> None:
         assert slicer.dicom.compare(header, first).note == ""
         assert "series b" in slicer.dicom.compare(header, b).note
         assert slicer.dicom.compare(header.SOPInstanceUID, header, ignore="uids") == []
+        [volume] = slicer.dicom.load(b)
+        assert slicer.dicom.header(volume).SOPInstanceUID == volume.attributes["DICOM.instanceUIDs"].split()[0]
+        assert slicer.dicom.compare(header, volume) == slicer.dicom.compare(header, volume.dicom)
+        with refused(errors.ArgumentError, "did not come from DICOM"):
+            slicer.dicom.header(slicer.add_volume(np.zeros((2, 3, 4)), name="Made"))
         with refused(errors.ArgumentError, "not a series"):
             slicer.dicom.compare(a, 5)
         with refused(errors.ArgumentError, "SliceThicknes"):
