@@ -14,9 +14,11 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from jupyter_client.blocking import BlockingKernelClient
 
 import slicer_notebook as sn
 from slicer_notebook import errors
+from slicer_notebook.session import kernel_link
 
 #: Seconds that anything here may take on a slow machine.
 DEADLINE = 30.0
@@ -52,6 +54,31 @@ def test_noise_to_slicer_harms_nobody(session: sn.Session) -> None:
     for noise in ([b"\xc1noise"], [b""], [], [b"\x80", b"more"]):
         link._transmit(noise)
     session.call("session.ping")
+
+
+def test_another_front_end_that_refuses_the_comm_before_we_speak_harms_nobody(
+    launched: sn.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """JupyterLab answers a comm whose target it does not know with comm_close, perhaps before our first word."""
+    front_end = BlockingKernelClient(connection_file=link_of(launched)._client.connection_file)
+    front_end.load_connection_file()
+    front_end.start_channels()
+    front_end.wait_for_ready(DEADLINE)
+    send = kernel_link.KernelLink._send
+
+    def refused_first(link: Any, message: Any) -> str:
+        if isinstance(message, kernel_link.messages.Attach):
+            content = {"comm_id": link._comm_id, "data": {}}
+            front_end.shell_channel.send(front_end.session.msg("comm_close", content))
+            front_end.execute("", silent=True, reply=True, timeout=DEADLINE)  # so that it has been read
+        return send(link, message)
+
+    monkeypatch.setattr(kernel_link.KernelLink, "_send", refused_first)
+    try:
+        with sn.connect(launched.name) as session:
+            assert session.submit("code.eval", expression="6 * 7").result(DEADLINE) == 42
+    finally:
+        front_end.stop_channels()
 
 
 def test_a_result_that_cannot_be_read_fails_its_call_only(session: sn.Session, monkeypatch: pytest.MonkeyPatch) -> None:
