@@ -57,7 +57,6 @@ class Connection:
         self.agent = agent
         self.name = name
         self.client = ""
-        self.session_id: str | None = None
         self._transmit = transmit
         #: Where arrays go and come from; a link within the process puts its own here.
         self.store: values.Store = self._store

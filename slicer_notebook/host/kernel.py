@@ -96,9 +96,9 @@ class _Comm:
         self.comm_id = uuid.uuid4().hex
         self._topic = f"comm-{self.comm_id}".encode()
         self.connection: Connection = agent.connect(self.comm_id, self._transmit)
-        # The client's Jupyter session: that of the request which is being done. Not known only from its first message:
-        # another front end's comm_close may come before that.
-        self.connection.session_id = self._kernel.get_parent().get("header", {}).get("session")
+        #: The client's Jupyter session, of the request that opens the comm: another front end's comm_close may come
+        #: before the client's first message.
+        self._client: str | None = self._kernel.get_parent().get("header", {}).get("session")
         self._comm = comm.create_comm(
             target_name=TARGET_NAME,
             data={},
@@ -126,7 +126,7 @@ class _Comm:
         self.connection.receive(_buffers(message))
 
     def _on_close(self, message: Any) -> None:
-        if message["header"].get("session") != self.connection.session_id:
+        if message["header"].get("session") != self._client:
             # Another front end of this kernel (JupyterLab) refuses comms whose target it does not know; that must not
             # end ours.
             import comm

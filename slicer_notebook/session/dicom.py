@@ -179,9 +179,7 @@ class Dicom:
             FileFormatError: its file is gone, cannot be read, or is another than when it was indexed.
             ArgumentError: a volume that did not come from DICOM; what is none of these.
         """
-        from slicer_notebook.session.handles import Volume
         from slicer_notebook.session.headers import Header
-        from slicer_notebook.session.sequences import VolumeSequence
 
         if isinstance(uid, Volume | VolumeSequence):
             return uid.dicom

@@ -51,6 +51,21 @@ class StaticWidget(anywidget.AnyWidget):
         self._greeted = False
         self._ended = False
         super().__init__(_static_id=uuid.uuid4().hex, **kwargs)
+        self.on_msg(self._on_message)
+
+    # -- messages ------------------------------------------------------------------------------------------------
+
+    def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        """A message of the browser, acknowledged at once: a busy kernel is seen by its silence."""
+        words: dict[str, Any] = content if isinstance(content, dict) else {}
+        kind = words.get("type")
+        handler = getattr(self, f"_do_{kind}", None)
+        if "ask" in words:
+            self.send({"type": "ack", "ask": words["ask"]})
+        if handler is None:
+            _log.warning("%s got a message it does not know: %r", type(self).__name__, kind)
+            return
+        handler({key: value for key, value in words.items() if key not in ("type", "ask")})
 
     # -- what a new view has to know -----------------------------------------------------------------------------
 
@@ -62,18 +77,15 @@ class StaticWidget(anywidget.AnyWidget):
         self._greeted = True
         self._tell_all()
 
-    def _tell_until_greeted(self) -> None:
+    def _tell_until_greeted(self, number: int = 0) -> None:
         """Tell a view that cannot be heard yet; called once, when the widget is complete."""
-        self._tell_later(0)
-
-    def _tell_later(self, number: int) -> None:
         if number == len(_TELL_AGAIN):
             return
 
         def again() -> None:
             if not self._greeted and not self._ended:
                 self._tell_all()
-                self._tell_later(number + 1)
+                self._tell_until_greeted(number + 1)
 
         timer = threading.Timer(_TELL_AGAIN[number], again)
         timer.daemon = True
@@ -148,7 +160,6 @@ class SessionWidget(StaticWidget):
         self._lock = threading.RLock()
         super().__init__(_status=_live(session), **kwargs)
         self._subscriptions = [session.on("closed", self._on_closed), session.on("restarted", self._on_restarted)]
-        self.on_msg(self._on_message)
 
     # -- the session's life --------------------------------------------------------------------------------------
 
@@ -194,19 +205,6 @@ class SessionWidget(StaticWidget):
 
         job.add_done_callback(done)
         return job
-
-    # -- messages ------------------------------------------------------------------------------------------------
-
-    def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        """A message of the browser, acknowledged at once: a busy kernel is seen by its silence."""
-        kind = content.get("type") if isinstance(content, dict) else None
-        handler = getattr(self, f"_do_{kind}", None)
-        if "ask" in content:
-            self.send({"type": "ack", "ask": content["ask"]})
-        if handler is None:
-            _log.warning("%s got a message it does not know: %r", type(self).__name__, kind)
-            return
-        handler({key: value for key, value in content.items() if key not in ("type", "ask")})
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._session.name!r}>"

@@ -91,7 +91,6 @@ class HeaderTree(StaticWidget):
         self._first: list[Line] = []
         self._problem = ""
         self._done = threading.Event()
-        self.on_msg(self._on_message)
         # Of its own, so that what happens to the header meanwhile does not matter.
         snapshot = header[:]
         if getattr(header, "file_meta", None) is not None:
@@ -154,20 +153,11 @@ class HeaderTree(StaticWidget):
 
     # -- messages ------------------------------------------------------------------------------------------------
 
-    def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        """A message of the browser, acknowledged at once."""
-        if not isinstance(content, dict):
-            return
-        if "ask" in content:
-            self.send({"type": "ack", "ask": content["ask"]})
-        if content.get("type") == "hello":
-            self._do_hello(content)
-        elif content.get("type") == "value":
-            row = content.get("row")
-            if isinstance(row, int) and row in self._long:
-                self.send({"type": "value", "row": row, "value": self._long[row]})
-        else:
-            _log.warning("HeaderTree got a message that it does not know: %r", content.get("type"))
+    def _do_value(self, content: dict[str, Any]) -> None:
+        """A long value is wanted whole."""
+        row = content.get("row")
+        if isinstance(row, int) and row in self._long:
+            self.send({"type": "value", "row": row, "value": self._long[row]})
 
     def _tell_all(self) -> None:
         from slicer_notebook.dicom.elements import VR_IN_WORDS
