@@ -249,6 +249,20 @@ class Notebook:
         assert errors.count() == 0, errors.first.inner_text()
         return output
 
+    def run_all(self) -> None:
+        """Run all cells by the menu and wait until the last one has begun, or ended."""
+        self.page.get_by_role("menuitem", name="Run", exact=True).click()
+        self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        # By the cell before: one that waits for its turn looks like one that runs.
+        self.page.wait_for_function(
+            """() => {
+                const cells = window.jupyterapp.shell.currentWidget.content.model.cells;
+                const before = cells.get(cells.length - 2);
+                return before.executionCount !== null && before.executionState !== "running";
+            }""",
+            timeout=CELL_TIMEOUT,
+        )
+
     def value(self, code: str) -> str:
         """Run code in a new cell at the notebook's end, and take the cell away; what it printed."""
         cells = self.panel.locator(".jp-CodeCell")
@@ -297,6 +311,11 @@ class Notebook:
     def save(self) -> None:
         """Save the notebook and wait until it is saved."""
         self.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.save()")
+
+
+def waits_for(gate: Path) -> str:
+    """A cell's code that runs until there is such a file."""
+    return f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)"
 
 
 def write_notebook(lab: Lab, name: str, *cells: str, kernel: str = "python3") -> str:

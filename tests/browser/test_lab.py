@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 import slicer_notebook as sn
-from tests.browser.lab import CELL_TIMEOUT, SHORT, Lab, Notebook, picture_of, write_notebook
+from tests.browser.lab import SHORT, Lab, Notebook, picture_of, waits_for, write_notebook
 
 #: Seconds for one test: each starts a JupyterLab's kernel and a Slicer.
 pytestmark = pytest.mark.timeout(300)
@@ -189,7 +189,7 @@ def test_a_click_while_a_cell_runs(which: str, page: Page, request: pytest.Fixtu
         CELLS[0],
         "from slicer_notebook.sample_data import fetch\nslicer.dicom.index(fetch()).result()",
         "picker = sn.StudyPicker(slicer)\npicker",
-        f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)",
+        waits_for(gate),
     )
     notebook = Notebook(page, lab, path)
     notebook.run("sn.launch()")
@@ -223,12 +223,10 @@ def test_run_all_shows_the_widgets_before_the_last_cell_has_ended(page: Page, la
         "picker = sn.StudyPicker(slicer)\npicker",
         "slicer.add_volume(__import__('numpy').arange(8000).reshape(20, 20, 20).astype('int16'))",
         "sn.ViewThumbnails(slicer)",
-        f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)",
+        waits_for(gate),
     )
     notebook = Notebook(page, lab, path)
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    expect(notebook.cell("while not").locator(".jp-InputPrompt")).to_have_text("[*]:", timeout=CELL_TIMEOUT)
+    notebook.run_all()
     picker = notebook.cell("picker = ").locator(".sn-picker")
     views = notebook.cell("sn.ViewThumbnails").locator(".sn-views")
     expect(picker.locator(".sn-thumb img")).to_have_count(1, timeout=SHORT)

@@ -77,6 +77,7 @@ def test_each_state_looks_right_and_axe_finds_nothing(
         look("studies", keep=True)
         picker.get_by_role("searchbox").fill("muller")
         expect(picker.locator("mark").first).to_be_visible()
+        expect(picker.locator(".sn-card img")).to_have_count(3, timeout=SHORT)
         look("search", keep=True)
         picker.get_by_role("searchbox").fill("xyz")
         picker.locator(".sn-chip").first.click()

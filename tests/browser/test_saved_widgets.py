@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.lab import CELL_TIMEOUT, SHORT, Lab, Notebook, write_notebook
+from tests.browser.lab import CELL_TIMEOUT, SHORT, Lab, Notebook, waits_for, write_notebook
 
 #: Seconds for one test: each starts a JupyterLab's kernel and a Slicer.
 pytestmark = pytest.mark.timeout(300)
@@ -66,11 +66,10 @@ def test_what_was_saved_makes_room_for_the_widget_as_soon_as_it_is_answered(
         # As for a page that is opened later: what is told unasked is over.
         "import slicer_notebook.widgets.base\nslicer_notebook.widgets.base._TELL_AGAIN = ()",
         *CELLS[1:3],
-        f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)",
+        waits_for(gate),
     )
     notebook = Notebook(page, dark_lab, path)
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    notebook.run_all()
     cell = notebook.cell(code)
     static = cell.locator("[data-sn-static]")
     expect(cell.locator(f"{root} .sn-banner")).to_contain_text(
@@ -89,13 +88,9 @@ def test_what_was_saved_makes_room_for_the_widget_as_soon_as_it_is_answered(
 
 def test_what_fills_the_screen_shows_while_the_kernel_cannot_hear(page: Page, dark_lab: Lab, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
-    path = write_notebook(
-        dark_lab, "unheard.ipynb", *CELLS, f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)"
-    )
+    path = write_notebook(dark_lab, "unheard.ipynb", *CELLS, waits_for(gate))
     notebook = Notebook(page, dark_lab, path)
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    expect(notebook.cell("while not").locator(".jp-InputPrompt")).to_have_text("[*]:", timeout=CELL_TIMEOUT)
+    notebook.run_all()
     for code, root, living, pictures in WIDGETS:
         cell = notebook.cell(code)
         expect(cell.locator(f"{root} {living} img[src]")).to_have_count(pictures, timeout=SHORT)
