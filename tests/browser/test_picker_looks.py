@@ -161,6 +161,24 @@ def test_narrow_and_wide_cells_cut_nothing_off(
     desk.page.set_viewport_size(WINDOW)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("cell", [870, 1000])
+def test_beside_the_series_no_column_is_cut_off(desk: Desk, picker: Locator, cell: int) -> None:
+    """A window with JupyterLab's file browser open, also with the wider table of one that is sorted by date."""
+    desk.page.set_viewport_size({"width": max(1440, cell + 500), "height": 1300})
+    picker.evaluate("(node, width) => node.closest('.sn-host').style.width = width", f"{cell}px")
+    table, series = picker.locator(".sn-table"), picker.locator(".sn-series-pane")
+    for column in ("name", "date"):
+        picker.locator(f".sn-th[data-column={column}] button").click()
+        expect(picker.locator(f".sn-th[data-column={column}]")).to_have_attribute("aria-sort", re.compile("ending"))
+        assert table.evaluate("node => node.scrollWidth - node.clientWidth") == 0
+        left, right = table.bounding_box(), series.bounding_box()
+        assert left
+        assert right
+        assert left["x"] + left["width"] <= right["x"] + 1, "the panes are below each other"
+        assert cut_off(picker) == []
+    desk.page.set_viewport_size(WINDOW)  # type: ignore[arg-type]
+
+
 def test_at_200_percent_all_is_there_and_works(
     desk: Desk, browser: Browser, lab: Lab, axe: Looking, screenshots: Path
 ) -> None:

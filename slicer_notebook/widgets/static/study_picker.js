@@ -106,6 +106,7 @@ function render({ model, el }) {
   const table = studyTable({
     store,
     columns: state.columns,
+    needs: (pixels) => root.style.setProperty("--sn-least", `${pixels}px`),
     open: (uid) => open(uid),
     enter: () => {
       // The series may still be on their way: they get the focus when they come.

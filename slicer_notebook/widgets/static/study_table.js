@@ -4,7 +4,7 @@ const ROW = 30;
 const HEAD = 30;
 
 const COLUMNS = {
-  name: { title: "Patient", width: "minmax(150px, 1.5fr)" },
+  name: { title: "Patient", width: "minmax(110px, 1.5fr)" },
   id: { title: "Patient ID", width: "minmax(84px, 1fr)" },
   born: { title: "Born", width: "86px" },
   sex: { title: "Sex", width: "48px" },
@@ -25,6 +25,7 @@ const DESCENDING_FIRST = new Set(["date", "time", "series", "images"]);
 /**
  * @param store the studies (studies.js)
  * @param columns names of the columns beside the patient
+ * @param needs needs(pixels): the columns are to be seen from this width on
  * @param open open(uid): another study is the open one
  * @param enter enter(): go to its series
  * @param chooseAll chooseAll(): all series of the open study
@@ -32,7 +33,7 @@ const DESCENDING_FIRST = new Set(["date", "time", "series", "images"]);
  * @param chosen chosen(uid): how many series of a study are chosen
  * @param resorted resorted(): the rows have to be looked for anew
  */
-function studyTable({ store, columns, open, enter, chooseAll, leave, chosen, resorted }) {
+function studyTable({ store, columns, needs, open, enter, chooseAll, leave, chosen, resorted }) {
   const ids = `sn${Math.random().toString(36).slice(2, 8)}`;
   const headRow = h("div", { class: "sn-tr sn-head-row", role: "row" });
   const body = h("div", { class: "sn-tbody", role: "rowgroup" });
@@ -91,7 +92,7 @@ function studyTable({ store, columns, open, enter, chooseAll, leave, chosen, res
     const widths = shown().map((name) => (name === "name" && grouped() ? "74px" : COLUMNS[name].width));
     node.style.setProperty("--sn-columns", widths.join(" "));
     const least = widths.reduce((sum, width) => sum + Number(/(\d+)px/.exec(width)[1]), 16);
-    node.style.setProperty("--sn-least", `${least}px`);
+    needs(least);
     node.setAttribute("aria-colcount", String(widths.length));
   }
 
