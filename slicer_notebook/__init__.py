@@ -19,7 +19,7 @@ __version__ = "0.1.0"
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
-    from slicer_notebook import errors
+    from slicer_notebook import errors, testing
     from slicer_notebook.commands.context import progress
     from slicer_notebook.session import (
         DicomWarning,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         launch,
         sessions,
     )
-    from slicer_notebook.widgets import HeaderTree, SeriesThumbnails, StudyPicker, ViewThumbnails
+    from slicer_notebook.widgets import HeaderTree, PacsQuery, SeriesThumbnails, StudyPicker, ViewThumbnails
 
 #: Public name → module that defines it. Imported at first use: the Slicer end has no ipywidgets to import.
 _EXPORTS = {
@@ -42,6 +42,7 @@ _EXPORTS = {
     "Image": "slicer_notebook.session",
     "Job": "slicer_notebook.session",
     "Node": "slicer_notebook.session",
+    "PacsQuery": "slicer_notebook.widgets",
     "SeriesThumbnails": "slicer_notebook.widgets",
     "Session": "slicer_notebook.session",
     "StudyPicker": "slicer_notebook.widgets",
@@ -51,8 +52,10 @@ _EXPORTS = {
     "connect": "slicer_notebook.session",
     "errors": "",
     "launch": "slicer_notebook.session",
+    "pacs": "",
     "progress": "slicer_notebook.commands.context",
     "sessions": "slicer_notebook.session",
+    "testing": "",
 }
 
 __all__ = [
@@ -61,6 +64,7 @@ __all__ = [
     "Image",
     "Job",
     "Node",
+    "PacsQuery",
     "SeriesThumbnails",
     "Session",
     "StudyPicker",
@@ -71,8 +75,10 @@ __all__ = [
     "connect",
     "errors",
     "launch",
+    "pacs",
     "progress",
     "sessions",
+    "testing",
 ]
 
 

@@ -16,10 +16,18 @@
     │   ├── ItemNotFoundError      no item of that number in a sequence (also an IndexError)
     │   ├── AttributeNameError     an attribute that cannot be set (also an AttributeError)
     │   ├── UidNotFoundError       no such study or series in the index (also a LookupError)
+    │   ├── PacsNotFoundError      no PACS of that name is configured (also a LookupError)
     │   └── CommandNotFoundError   no such command (also a LookupError)
     ├── DicomError
     │   ├── SeriesRefusedError     a series that would not become a correct volume
     │   └── IndexDatabaseError     the index database cannot be used
+    ├── PacsError                  something about a PACS
+    │   ├── PacsConfigError        the configuration cannot be read, or a secret is not there
+    │   ├── PacsUnreachableError   no connection: name, port, TLS, silence
+    │   ├── PacsRefusedError       it answered, and refused: association, role, context, authorisation
+    │   ├── PacsAnswerError        an answer that says failure, or that is none
+    │   ├── StorageError           what arrived cannot be kept: disk full, folder not writable
+    │   └── RetrieveIncompleteError   not all that was expected arrived
     ├── SessionError
     │   ├── LaunchError            Slicer did not start
     │   │   └── SlicerNotInstalledError
@@ -62,6 +70,12 @@ __all__ = [
     "LaunchError",
     "NodeNotFoundError",
     "NotDicomError",
+    "PacsAnswerError",
+    "PacsConfigError",
+    "PacsError",
+    "PacsNotFoundError",
+    "PacsRefusedError",
+    "PacsUnreachableError",
     "PathNotFoundError",
     "ProtocolError",
     "QtAttributeError",
@@ -69,12 +83,14 @@ __all__ = [
     "QtRequiredError",
     "RemoteError",
     "RenderingError",
+    "RetrieveIncompleteError",
     "SeriesRefusedError",
     "SessionClosedError",
     "SessionError",
     "SessionNotFoundError",
     "SlicerNotInstalledError",
     "SlicerNotebookError",
+    "StorageError",
     "UidNotFoundError",
     "ViewNotFoundError",
     "by_name",
@@ -210,6 +226,38 @@ class SeriesRefusedError(DicomError):
 
 class IndexDatabaseError(DicomError):
     """The index database cannot be opened, read or written."""
+
+
+class PacsNotFoundError(InputError, LookupError):
+    """No PACS of that name is configured."""
+
+
+class PacsError(SlicerNotebookError):
+    """Something about a PACS. ``details["server"]`` names it."""
+
+
+class PacsConfigError(PacsError):
+    """The configuration cannot be read or written, or a secret that it names is not there."""
+
+
+class PacsUnreachableError(PacsError):
+    """No connection: the name, the port, TLS, or nobody answers."""
+
+
+class PacsRefusedError(PacsError):
+    """The PACS answered, and refused: the association, a role, a presentation context, the user."""
+
+
+class PacsAnswerError(PacsError):
+    """The PACS answered that something failed there, or what it answered is not what the standard says."""
+
+
+class StorageError(PacsError):
+    """What arrived cannot be kept: the disk is full, or the folder cannot be written."""
+
+
+class RetrieveIncompleteError(PacsError):
+    """Not all that was expected arrived. ``details["series"]`` says what did, and what did not."""
 
 
 class SessionError(SlicerNotebookError):

@@ -10,16 +10,28 @@ import pytest
 
 import slicer_notebook as sn
 
+# Archives for all folders.
+from tests.pacs.fixtures import (  # noqa: F401 - fixtures
+    archive,
+    dcmqrscp,
+    fresh_orthanc,
+    orthanc,
+    orthanc_peer,
+    pacs_data,
+)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tests neither see nor touch the user's index, Jupyter files and running Slicers."""
+    """Tests neither see nor touch the user's index, PACS servers, keyring, Jupyter files and running Slicers."""
     home = tmp_path_factory.mktemp("home")
     values = {
         "SLICER_NOTEBOOK_DATA": home / "data",
+        "SLICER_NOTEBOOK_CONFIG": home / "config",
         "JUPYTER_RUNTIME_DIR": home / "runtime",
         "JUPYTER_CONFIG_DIR": home / "jupyter-config",
         "IPYTHONDIR": home / "ipython",
+        "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
         "MPLBACKEND": "agg",
     }
     former = {name: os.environ.get(name) for name in values}

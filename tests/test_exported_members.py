@@ -17,6 +17,7 @@ PUBLIC = [
     "Image",
     "Job",
     "Node",
+    "PacsQuery",
     "SeriesThumbnails",
     "Session",
     "StudyPicker",
@@ -27,8 +28,10 @@ PUBLIC = [
     "connect",
     "errors",
     "launch",
+    "pacs",
     "progress",
     "sessions",
+    "testing",
 ]
 
 

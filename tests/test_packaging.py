@@ -58,7 +58,7 @@ def test_environment_yml_matches_pyproject() -> None:
     assert set(str(python.specifier).split(",")) == set(PROJECT["requires-python"].split(","))
     assert by_pip.count("-e .") == 1
     listed = [Requirement(row) for row in by_pip if row != "-e ."]
-    assert as_texts(listed) == as_texts(requirements("headless", "lab"))
+    assert as_texts(listed) == as_texts(requirements("headless", "lab", "pacs"))
     assert len(listed) == len(as_texts(listed))
 
 
@@ -68,7 +68,7 @@ def test_version_is_one() -> None:
 
 @pytest.mark.parametrize(
     ("lock", "extras"),
-    [("demo", ["headless", "lab", "build"]), ("dev", list(PROJECT["optional-dependencies"]))],
+    [("demo", ["headless", "lab", "pacs", "build"]), ("dev", list(PROJECT["optional-dependencies"]))],
 )
 def test_lock_holds_what_pyproject_asks_for(lock: str, extras: list[str]) -> None:
     versions = pinned(lock)

@@ -19,7 +19,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,10 @@ DEBIAN_LIST = ROOT / "requirements" / "debian.txt"
 LOCKS = {"demo": ROOT / "requirements" / "demo.lock", "dev": ROOT / "requirements" / "dev.lock"}
 #: Debian scopes that a set-up of that kind installs.
 SCOPES = {"demo": ("demo",), "dev": ("demo", "test")}
+#: Packages that bring a service which would start at once and listen on all interfaces: only their programs are wanted.
+SERVICES = ("orthanc",)
+#: Asked by Debian's packages whether a service may start (deb-systemd-invoke, invoke-rc.d): 101 says no.
+POLICY = Path("/usr/sbin/policy-rc.d")
 #: Seconds between two progress lines of one step where the output is a file or a pipe.
 PROGRESS_INTERVAL_S = 5.0
 
@@ -162,6 +167,25 @@ def run_logged(step: str, command: Sequence[str], what: str, env: dict[str, str]
     progress.done(what)
 
 
+@contextmanager
+def services_kept_down(names: Sequence[str]) -> Iterator[None]:
+    """While these packages are installed for the first time, no service starts; afterwards theirs are switched off."""
+    ours = bool(names) and not POLICY.exists()
+    if ours:
+        POLICY.write_text("#!/bin/sh\nexit 101\n", encoding="utf-8")
+        POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        if ours:
+            POLICY.unlink(missing_ok=True)
+    for name in names:
+        for command in (["systemctl", "disable", f"{name}.service"], ["update-rc.d", name, "disable"]):
+            if shutil.which(command[0]):
+                subprocess.run(command, capture_output=True, check=False)
+        say("debian", f"the service {name} is switched off; to have it: systemctl enable --now {name}")
+
+
 def install_debian_packages(kind: str) -> None:
     """Install what is missing through apt as root; say what to type otherwise.
 
@@ -186,9 +210,13 @@ def install_debian_packages(kind: str) -> None:
                 say("debian", f"{package.name} is not in this system's package lists; going on without it")
         if names:
             install = ["apt-get", "install", "--yes", "--no-install-recommends", *names]
-            run_logged("debian", install, "installing " + " ".join(names), quiet)
+            with services_kept_down([name for name in names if name in SERVICES]):
+                run_logged("debian", install, "installing " + " ".join(names), quiet)
         return
     command = "sudo apt-get install --no-install-recommends " + " ".join(package.name for package in missing)
+    for package in missing:
+        if package.name in SERVICES:
+            command += f" && sudo systemctl disable --now {package.name}"
     if needed:
         raise SetupError(
             "Debian packages are missing, and only root can install them. Type:\n"

@@ -42,7 +42,7 @@ from slicer_notebook.dicom.tags import (
 )
 from slicer_notebook.dicom.values import CRITICAL, fields_of
 
-__all__ = ["DirectoryFileError", "NotTakenError", "read_header"]
+__all__ = ["DirectoryFileError", "NotTakenError", "read_header", "read_header_in_hand"]
 
 _MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
 _ARCHIVE: Final = "a ZIP archive inside another, or whose name does not end in .zip: unpack it first, or name it"
@@ -222,6 +222,16 @@ def _read_through_archives(name: str) -> Instance:
             return _read(name, state, file.read(CHUNK), read)
     except ArchiveError as exc:
         raise NotTakenError(exc.reason, is_dicom=False) from exc
+
+
+def read_header_in_hand(path: str, data: bytes | bytearray, mtime_ns: int) -> Instance:
+    """As `read_header`, of a file whose bytes are in memory as well.
+
+    Raises:
+        NotTakenError: as `read_header`.
+    """
+    view = memoryview(data)
+    return _read(path, (len(data), mtime_ns), bytes(view[:CHUNK]), lambda count, at: bytes(view[at : at + count]))
 
 
 def _check_end(found: Scan, size: int, read: Reader) -> None:

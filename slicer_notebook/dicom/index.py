@@ -21,7 +21,7 @@ from slicer_notebook.dicom.folders import data_folder
 from slicer_notebook.dicom.levels import decode_instance, decode_series, decode_study
 from slicer_notebook.dicom.query import Where, series_where, studies_where
 from slicer_notebook.dicom.records import Conflict, IndexSummary, Instance, Series, Skipped, Study
-from slicer_notebook.dicom.rows import FileRow, read_rows
+from slicer_notebook.dicom.rows import FileRow, read_rows, row_of
 from slicer_notebook.dicom.survey import Survey, below, roots_of
 from slicer_notebook.dicom.walk import Found
 from slicer_notebook.errors import (
@@ -102,6 +102,30 @@ class Index:
         if summary.instances == 0:
             raise _nothing_usable(roots, summary)
         return summary
+
+    def put(self, instances: Iterable[Instance]) -> None:
+        """Index files whose headers are in hand, without looking at the files: all of them or, on an error, none.
+
+        Raises:
+            IndexDatabaseError: the index cannot be written.
+        """
+        self._database.write([row_of(instance) for instance in instances])
+
+    def holdings(self, study_uid: str, series_uid: str | None = None) -> dict[str, dict[str, list[str]]]:
+        """What there is of a study: Series Instance UID -> SOP Instance UID -> paths of its files. Empty where nothing.
+
+        As the index knows it: whether the files are still there was not looked at.
+        """
+        rows = self._database.rows(
+            "SELECT s.SeriesInstanceUID, f.sop_uid, f.path FROM studies t JOIN series s ON s.study_id = t.id "
+            "JOIN files f ON f.series_id = s.id WHERE t.StudyInstanceUID = ? "
+            "AND (? IS NULL OR s.SeriesInstanceUID = ?)",
+            [study_uid, series_uid, series_uid],
+        )
+        found: dict[str, dict[str, list[str]]] = {}
+        for series, sop, path in rows:
+            found.setdefault(series, {}).setdefault(sop, []).append(path)
+        return found
 
     def refresh(self, *, progress: Progress | None = None, cancelled: Cancelled | None = None) -> IndexSummary:
         """Look again at every file that the index knows: what changed is read anew, what is gone is forgotten.

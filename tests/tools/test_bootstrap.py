@@ -85,6 +85,33 @@ def test_root_updates_first_and_installs_what_apt_has(programs: Path, monkeypatc
     ]
 
 
+@pytest.mark.parametrize("outcome", [0, 100])
+def test_a_service_does_not_start_when_its_package_is_installed(
+    programs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, outcome: int
+) -> None:
+    policy = tmp_path / "policy-rc.d"
+    monkeypatch.setattr(bootstrap, "POLICY", policy)
+    lacks(programs, "orthanc", "dcmtk")
+    program(
+        programs,
+        "apt-get",
+        f'[ "$1" = update ] && exit 0\n{policy} || echo "policy $?" >> {tmp_path}/calls\nexit {outcome}',
+    )
+    program(programs, "apt-cache", "printf 'orthanc:\\n  Candidate: 1.10\\ndcmtk:\\n  Candidate: 3.6\\n'")
+    for name in ("systemctl", "update-rc.d"):
+        program(programs, name, "exit 0")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    if outcome:
+        with pytest.raises(SetupError):
+            bootstrap.install_debian_packages("dev")
+    else:
+        bootstrap.install_debian_packages("dev")
+    assert "policy 101" in calls(programs)
+    assert not policy.exists()
+    switched_off = [call for call in calls(programs) if call.startswith(("systemctl", "update-rc.d"))]
+    assert switched_off == ([] if outcome else ["systemctl disable orthanc.service", "update-rc.d orthanc disable"])
+
+
 def test_apt_that_fails_shows_its_last_words(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lacks(programs, "libegl1")
     program(programs, "apt-get", "echo 'E: Could not get lock'; exit 100")

@@ -1,0 +1,1 @@
+"""DICOMweb (PS3.18) and Kheops: searching, fetching, pictures, storing, on httpx."""

@@ -1,0 +1,1 @@
+"""Tests of slicer_notebook.pacs.dicomweb."""
