@@ -25,7 +25,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 #: A MRML node as an argument: a reference, or an id or unique name.
 NodeLike = NodeRef | str
 #: Where a command runs.
-Thread = Literal["main", "worker", "quick"]
+Thread = Literal["main", "worker", "network", "quick"]
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,9 @@ class Command:
     Attributes:
         name: the name on the wire, ``group.verb``.
         function: the body; first parameter is the host.
-        thread: ``"main"`` for what touches MRML, VTK or Qt; ``"worker"`` for network, disk and decoding;
-            ``"quick"`` for what takes milliseconds beside it, and is not to wait until a worker is free.
+        thread: ``"main"`` for what touches MRML, VTK or Qt; ``"worker"`` for disk and decoding; ``"network"`` for what
+            waits for other machines, which may be silent for long and must not keep the workers; ``"quick"`` for what
+            takes milliseconds beside it, and is not to wait until a worker is free.
         signature: the parameters without the host.
         types: resolved annotations of the parameters, and ``"return"``.
         journal: whether a session's log keeps it (a read changes nothing and is not kept).

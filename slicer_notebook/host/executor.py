@@ -20,8 +20,10 @@ from slicer_notebook.host.main_thread import MainThread
 
 __all__ = ["Executor", "Outcome", "Run"]
 
-#: Worker threads for network, disk and decoding. Each may use further threads of its own for a series.
+#: Worker threads for disk and decoding. Each may use further threads of its own for a series.
 WORKERS = 4
+#: Threads that wait for other machines.
+WAITING = 8
 
 #: Cancels that are remembered for commands that have not come yet (most are for ones that are done already).
 EARLY_CANCELS = 256
@@ -82,6 +84,7 @@ class Executor:
         self._log = log
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="slicer-notebook")
         self._quick = ThreadPoolExecutor(1, thread_name_prefix="slicer-notebook-quick")
+        self._network = ThreadPoolExecutor(WAITING, thread_name_prefix="slicer-notebook-network")
         self._runs: dict[Key, Run] = {}
         self._lock = threading.Lock()
         # The run on the main thread, and the one that an interrupt is meant for. An interrupt that comes late, when
@@ -100,8 +103,8 @@ class Executor:
                 del self._early[run.key]
                 run.context.cancelled.set()
         if run.command.thread != "main":
-            pool = self._quick if run.command.thread == "quick" else self._workers
-            pool.submit(self._on_worker, run)
+            pools = {"quick": self._quick, "network": self._network, "worker": self._workers}
+            pools[run.command.thread].submit(self._on_worker, run)
         elif threading.get_ident() == self.main.ident:
             self._on_main(run)
         else:
@@ -211,5 +214,5 @@ class Executor:
         for run in runs:
             if run.context is not None:
                 run.context.cancelled.set()
-        for pool in (self._workers, self._quick):
+        for pool in (self._workers, self._quick, self._network):
             pool.shutdown(wait=False, cancel_futures=True)

@@ -279,12 +279,13 @@ class Dicom:
 
     def load(
         self,
-        series: str | Series | Sequence[str | Series],
+        series: str | Series | Sequence[str | Series] | None = None,
         show: bool = True,
         *,
         strict: bool = False,
         rectify: bool = False,
         quantity: str | None = None,
+        retrieve: Any = None,
     ) -> list[Volume | VolumeSequence]:
         """Load one series or several: volumes, sequences and images, in the plan's order.
 
@@ -296,14 +297,31 @@ class Dicom:
             strict: refuse what would have to be resampled or filled, instead of warning.
             rectify: resample a tilted stack onto a grid at right angles, instead of keeping the shear in the affine.
             quantity: turn the values into what the plan offers: "SUVbw", a real world value; never done unasked.
+            retrieve: instead of ``series``: answers of a PACS (``slicer.pacs(name).find(...).result()``), which are
+                fetched first. Each series is loaded as soon as it is here, and the first is shown while others still
+                arrive. What is no image (reports, segmentations) is fetched, and not loaded.
 
         Raises:
             UidNotFoundError: no such series in the index.
             SeriesRefusedError: the series would not become a correct volume; ``error.reason`` names why.
+            RetrieveIncompleteError, PacsError, StorageError: not all could be fetched; what was, is loaded.
             ArgumentError: a quantity that a volume of the series does not offer; the message names those offered.
         """
+        if retrieve is not None:
+            if series is not None or strict or rectify or quantity is not None:
+                raise ArgumentError(
+                    "What is retrieved is loaded as it is.",
+                    expected="retrieve= alone, or with show=",
+                    got="another argument beside it",
+                    hint="slicer.pacs(name).retrieve(answers), then slicer.dicom.load(series, ...)",
+                )
+            from slicer_notebook.session.retrieving import load_from_pacs
+
+            return load_from_pacs(self._session, retrieve, show)
         if not isinstance(series, (str, Series, Sequence)):
-            series_uid(series)  # refuses it by name
+            raise ArgumentError(
+                "That is not a series.", expected="a Series record or a Series Instance UID", got=type(series).__name__
+            )
         several = [series] if isinstance(series, (str, Series)) else list(series)
         loaded: list[Volume | VolumeSequence] = []
         for each in several:

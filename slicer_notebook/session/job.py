@@ -9,13 +9,12 @@ import importlib
 import threading
 import time
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from slicer_notebook.errors import DeadlineError, JobCancelledError
-from slicer_notebook.session.output import in_notebook, report
-
-if TYPE_CHECKING:
-    from slicer_notebook.session.output import Output
+from slicer_notebook.pacs.prompts import Card
+from slicer_notebook.session import output
+from slicer_notebook.session.output import Output, in_notebook, report
 
 __all__ = ["Job"]
 
@@ -23,6 +22,8 @@ T = TypeVar("T")
 
 #: Seconds that an interrupted call waits for Slicer to confirm that the command has stopped.
 _INTERRUPT_GRACE = 5.0
+#: Seconds: who waits no longer only looks.
+_A_LOOK = 1.0
 
 
 class Job(Generic[T]):
@@ -72,6 +73,9 @@ class Job(Generic[T]):
         self._is_converted = False
         self._callbacks: list[Callable[[Job[T]], Any]] = []
         self._progress_callbacks: list[Callable[[Job[T]], Any]] = []
+        #: who waits for the end, and what they are asked meanwhile
+        self._waiting = 0
+        self._card: Card | None = None
 
     # -- for the user --------------------------------------------------------------------------------------------
 
@@ -79,6 +83,12 @@ class Job(Generic[T]):
     def done(self) -> bool:
         """Whether it has ended, in whatever way."""
         return self._finished
+
+    @property
+    def sign_in(self) -> dict[str, Any]:
+        """Where a person is to sign in so that it goes on: ``link``, ``user_code``, ``seconds``; empty otherwise."""
+        found = self.data.get("sign_in") if isinstance(self.data, dict) and not self._finished else None
+        return found if isinstance(found, dict) else {}
 
     @property
     def cancelled(self) -> bool:
@@ -183,6 +193,9 @@ class Job(Generic[T]):
         if self._finished and not self._outputs:
             return
         deadline = None if timeout is None else time.monotonic() + timeout
+        waits = timeout is None or timeout > _A_LOOK
+        self._waiting += waits
+        self._show_card()
         try:
             self._wait_until(deadline)
         except KeyboardInterrupt:
@@ -190,6 +203,8 @@ class Job(Generic[T]):
                 with contextlib.suppress(DeadlineError):
                     self._wait_until(time.monotonic() + _INTERRUPT_GRACE)
             raise
+        finally:
+            self._waiting -= waits
 
     def _wait_until(self, deadline: float | None) -> None:
         while True:
@@ -235,10 +250,28 @@ class Job(Generic[T]):
     def deliver_progress(self, progress: float, text: str, data: Any) -> None:
         """How far it is."""
         self.progress, self.text, self.data = progress, text, data
+        if self.sign_in:
+            self._show_card()
+        else:
+            self._end_card()
         self._call_back(self._progress_callbacks)
+
+    def _show_card(self) -> None:
+        """Show where to sign in to whoever waits, once."""
+        words = self.sign_in
+        with self._condition:
+            if words and self._waiting and self._card is None:
+                self._card = Card(words, _publish)
+
+    def _end_card(self, error: BaseException | None = None) -> None:
+        with self._condition:
+            card, self._card = self._card, None
+        if card is not None:
+            card.end(error)
 
     def deliver(self, raw: Any, error: BaseException | None, seconds: float = 0.0) -> None:
         """The end. A second one is ignored."""
+        self._end_card(error)
         with self._condition:
             if self._finished:
                 return
@@ -262,3 +295,9 @@ class Job(Generic[T]):
             function(self)
         except Exception:  # noqa: BLE001 - the user's callback may raise anything; the others still have to run
             report(f"A callback of {self!r} failed.")
+
+
+def _publish(bundle: dict[str, str], display_id: str, update: bool) -> None:
+    """A card belongs into the cell, wherever else the job's prints go."""
+    content = {"data": bundle, "metadata": {}, "transient": {"display_id": display_id}}
+    output.show(Output("update_display_data" if update else "display_data", content))

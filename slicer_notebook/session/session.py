@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 from slicer_notebook import errors
 from slicer_notebook.commands import registry
@@ -22,7 +22,9 @@ from slicer_notebook.session.job import Job
 from slicer_notebook.session.launcher import Launched
 from slicer_notebook.session.link import Link, LogLine
 from slicer_notebook.session.output import report
+from slicer_notebook.session.pacs import SessionPacs
 from slicer_notebook.session.progress import shown
+from slicer_notebook.session.transfers import TransferQueue
 from slicer_notebook.session.views import View
 
 __all__ = ["Session", "Subscription"]
@@ -32,7 +34,18 @@ R = TypeVar("R")
 
 
 #: Kinds of events of `Session.on`.
-EVENT_KINDS = ("scene", "views", "indexed", "loads", "closed", "restarted")
+EVENT_KINDS = (
+    "scene",
+    "views",
+    "indexed",
+    "loads",
+    "transfers",
+    "answers",
+    "listening",
+    "sign_in",
+    "closed",
+    "restarted",
+)
 
 
 class Subscription:
@@ -54,10 +67,11 @@ class Session(OwnAttributesOnly):
     Attributes:
         name: the session's name.
         dicom: `Dicom`: index, studies, series, loading.
+        transfers: `TransferQueue`: what Slicer fetches from PACS.
         generation: counts the restarts; handles of an earlier one are refused.
     """
 
-    _plain_attributes = frozenset({"name", "generation", "dicom"})
+    _plain_attributes = frozenset({"name", "generation", "dicom", "transfers"})
 
     def __init__(
         self, link: Link, name: str, *, launched: Launched | None = None, open_link: Callable[[], Link] | None = None
@@ -70,6 +84,7 @@ class Session(OwnAttributesOnly):
         self._closed = False
         self._info: dict[str, Any] | None = None
         self.dicom = Dicom(self)
+        self.transfers = TransferQueue(self)
         self._take(link)
         magic.use(self)
 
@@ -225,6 +240,33 @@ class Session(OwnAttributesOnly):
         """Wait for a job, with a progress bar in the cell if it takes long."""
         with shown(job):
             return job.result()
+
+    def pacs(self, name: str | None = None, *, run: Literal["slicer", "notebook"] = "slicer") -> SessionPacs:
+        """A configured PACS: ``slicer.pacs("hospital").find(...)``, ``.retrieve(...)``.
+
+        Args:
+            name: as configured (`slicer_notebook.pacs.add`) where it is asked from; without one the only one there is.
+            run: which machine reaches the PACS: "slicer" asks from Slicer's process, "notebook" from this one.
+
+        Raises:
+            ArgumentError: no name, and not one PACS.
+        """
+        if name is None:
+            if run == "notebook":
+                from slicer_notebook.session.pacs_here import servers_here
+
+                found = servers_here()
+            else:
+                found = [each["name"] for each in self.call("pacs.servers")]
+            if len(found) != 1:
+                raise errors.ArgumentError(
+                    "Which PACS?",
+                    expected="one of " + ", ".join(found) if found else "a configured one",
+                    got="no name",
+                    hint="sn.pacs.add(name, url) configures one",
+                )
+            name = found[0]
+        return SessionPacs(self, name, run)
 
     # -- code ----------------------------------------------------------------------------------------------------
 
@@ -393,6 +435,9 @@ class Session(OwnAttributesOnly):
             kind: ``"scene"`` (a dict with lists of node handles: added, removed, modified), ``"views"`` (a dict with
                 names of views whose picture changed), ``"indexed"`` (a notebook of this Slicer has indexed something),
                 ``"loads"`` (a dict: entries of the load queue that changed, ids of those that are gone),
+                ``"transfers"`` (the same of what is fetched from PACS), ``"answers"`` (of a PACS, to ``pacs.ask``),
+                ``"listening"`` (a dict: what PACS push, entries and ids of those that have ended),
+                ``"sign_in"`` (a person is asked to sign in at a PACS, or that is over),
                 ``"closed"`` (the reason, an error), ``"restarted"``.
         """
         if kind not in EVENT_KINDS:

@@ -9,6 +9,7 @@ import pytest
 
 import slicer_notebook as sn
 from tests.commands.loading import STUDY, Queue, uid
+from tests.commands.transferring import ENDED, Servers, Transfers
 from tests.dicom import make
 
 
@@ -35,6 +36,30 @@ def queue(slicer: sn.Session, folder: Path) -> Iterator[Queue]:
     yield found
     slicer.call("loads.cancel")
     found.ended()
+    slicer.call("loads.clear")
+    found.subscription.close()
+    slicer.dicom.database = former
+
+
+@pytest.fixture
+def servers() -> Iterator[Servers]:
+    """Makes PACS that Slicer knows."""
+    found = Servers()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def transfers(slicer: sn.Session, servers: Servers, tmp_path: Path) -> Iterator[Transfers]:
+    """The transfers of Slicer, with an index of the test's own."""
+    former, slicer.dicom.database = slicer.dicom.database, str(tmp_path / "index.sqlite3")
+    found = Transfers(slicer)
+    yield found
+    slicer.call("pacs.cancel")
+    found.until(lambda: all(entry["state"] in ENDED for entry in found.known.values()), "the end of all")
+    slicer.call("pacs.clear")
+    slicer.call("loads.cancel")
+    slicer.dicom.queue.wait(timeout=30)
     slicer.call("loads.clear")
     found.subscription.close()
     slicer.dicom.database = former

@@ -1,0 +1,68 @@
+"""From a PACS into the scene in one go: each series is loaded as soon as it is here."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from slicer_notebook.errors import ArgumentError, JobCancelledError, PacsError, by_name
+from slicer_notebook.session.dicom import DicomWarning
+from slicer_notebook.session.handles import Volume
+from slicer_notebook.session.loads import Load
+from slicer_notebook.session.sequences import VolumeSequence
+
+if TYPE_CHECKING:
+    from slicer_notebook.session.session import Session
+
+__all__ = ["load_from_pacs"]
+
+
+def load_from_pacs(session: Session, answers: Any, show: bool) -> list[Volume | VolumeSequence]:
+    """Fetch what answers of a PACS name, and load it; waits for both.
+
+    Raises:
+        ArgumentError: no answers of a PACS, or of several.
+        SlicerNotebookError: as `SessionPacs.retrieve` and `Dicom.load`; what was fetched before is loaded.
+    """
+    several = [answers] if isinstance(answers, Mapping) else list(answers)
+    servers = {getattr(each, "server", "") for each in several}
+    if len(servers) != 1 or not all(servers):
+        raise ArgumentError(
+            "Retrieve what?",
+            expected="answers of one PACS: slicer.pacs(name).find(...).result()",
+            got=f"answers of {len(servers)}" if all(servers) and servers else "something else, or nothing",
+        )
+    job = session.pacs(servers.pop()).retrieve(several, load=True, show=show)
+    problem: PacsError | None = None
+    try:
+        numbers = session.wait(job).loads
+    except PacsError as exc:
+        problem = exc
+        number = exc.details.get("transfer")
+        numbers = [each for entry in session.transfers.entries() if entry.id == number for each in entry.loads]
+    loads = _loads_of(session, numbers)
+    if problem is not None:
+        raise problem
+    return _handles(loads)
+
+
+def _loads_of(session: Session, numbers: list[int]) -> list[Load]:
+    """These entries of the load queue, when they have ended."""
+    own = [each for each in session.dicom.queue.entries() if each.id in numbers]
+    return list(session.dicom.queue.wait(own)) if own else []
+
+
+def _handles(loads: list[Load]) -> list[Volume | VolumeSequence]:
+    found: list[Volume | VolumeSequence] = []
+    for load in loads:
+        if load.state == "cancelled":
+            raise JobCancelledError(f"Loading {load.title!r} was cancelled.")
+        if load.error:
+            raise by_name(load.error.get("kind", ""))(
+                load.error.get("message", ""), hint=load.error.get("hint") or None, details={"series": load.series}
+            )
+        for text in load.warnings:
+            warnings.warn(text, DicomWarning, stacklevel=4)
+        found += load.value
+    return found
