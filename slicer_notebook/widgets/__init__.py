@@ -1,4 +1,4 @@
-"""What a person sees in the notebook: the study picker, series, headers, the views' pictures, a job's progress.
+"""What a person sees in the notebook: the study picker, the form of PACS, series, headers, pictures of views, jobs.
 
 All are written against `Session` alone, on anywidget: their JavaScript and CSS are files of this package and need no
 JupyterLab build. What the browser shows comes from traits that only this side sets and from custom messages; what the
@@ -11,11 +11,12 @@ from slicer_notebook.session.dicom import Dicom
 from slicer_notebook.session.job import Job
 from slicer_notebook.widgets.header_tree import HeaderTree
 from slicer_notebook.widgets.job_progress import JobProgress
+from slicer_notebook.widgets.pacs_query import PacsQuery
 from slicer_notebook.widgets.series_thumbnails import SeriesThumbnails
 from slicer_notebook.widgets.study_picker import StudyPicker
 from slicer_notebook.widgets.view_thumbnails import ViewThumbnails
 
-__all__ = ["HeaderTree", "JobProgress", "SeriesThumbnails", "StudyPicker", "ViewThumbnails"]
+__all__ = ["HeaderTree", "JobProgress", "PacsQuery", "SeriesThumbnails", "StudyPicker", "ViewThumbnails"]
 
 Job.display = JobProgress
 Dicom.header_display = HeaderTree

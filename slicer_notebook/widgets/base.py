@@ -7,7 +7,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import anywidget
 import traitlets as t
@@ -129,10 +129,23 @@ class StaticWidget(anywidget.AnyWidget):
         if bundle is None:
             return
         data, metadata = bundle
-        page = _STATIC.format(id=self._static_id, page=self._static_html())
-        show(Output("display_data", {"data": {"text/html": page, "text/plain": repr(self)}, "metadata": {}}))
+        show(self._page("display_data"))
         live = {**data, "text/html": "<!-- a widget; what it showed is above -->"}
         show(Output("display_data", {"data": live, "metadata": metadata}))
+
+    def _page(self, kind: Literal["display_data", "update_display_data"]) -> Output:
+        """The static fallback as an output that has a place of its own."""
+        page = _STATIC.format(id=self._static_id, page=self._static_html())
+        content = {"data": {"text/html": page, "text/plain": repr(self)}, "metadata": {}}
+        return Output(kind, {**content, "transient": {"display_id": self._static_id}})
+
+    def _save_anew(self) -> None:
+        """Put what is shown now in the place of what a saved notebook would show. On any thread.
+
+        After the page was loaded anew, JupyterLab changes no output of before.
+        """
+        if in_notebook() and not self._ended:
+            show(self._page("update_display_data"))
 
 
 class SessionWidget(StaticWidget):

@@ -49,8 +49,8 @@ class JobProgress(anywidget.AnyWidget):
         job: the job.
     """
 
-    _esm = assets.esm("job_progress")
-    _css = assets.css("job_progress")
+    _esm = assets.esm("job_progress", "sign_in")
+    _css = assets.css("job_progress", "sign_in")
 
     #: ``state`` is running, cancelling, done, cancelled or failed; ``progress`` 0 to 1, below 0 while unknown.
     _job = t.Dict().tag(sync=True)
@@ -72,6 +72,7 @@ class JobProgress(anywidget.AnyWidget):
             "text": job.text,
             "seconds": round(job.seconds or time.monotonic() - self._began, 1),
             "error": {},
+            "sign_in": job.sign_in,
         }
         if not job.done:
             return {**words, "state": "running"}
@@ -85,7 +86,8 @@ class JobProgress(anywidget.AnyWidget):
     def _progressed(self, job: Job[Any]) -> None:
         now = time.monotonic()
         with self._lock:
-            if now - self._last < _EVERY:
+            # Whoever is to sign in waits for this one.
+            if now - self._last < _EVERY and job.sign_in == self._job["sign_in"]:
                 return
             self._last = now
         self._show(job)

@@ -11,10 +11,23 @@ STATIC = files("slicer_notebook.widgets") / "static"
 #: What each widget is made of besides ``common``, and the classes that its own root element may have.
 WIDGETS = {
     "study_picker": ({"virtual_list", "studies", "cards", "load_queue", "add_folder", "study_table"}, {"sn-picker"}),
+    "pacs_query": (
+        {
+            "pacs_list",
+            "pacs_servers",
+            "pacs_fields",
+            "pacs_saved",
+            "pacs_rows",
+            "pacs_table",
+            "pacs_transfers",
+            "sign_in",
+        },
+        {"sn-pacs"},
+    ),
     "series_thumbnails": ({"cards"}, {"sn-thumbnails"}),
     "header_tree": (set(), {"sn-header"}),
     "view_thumbnails": (set(), {"sn-views", "sn-large"}),
-    "job_progress": (set(), {"sn-job"}),
+    "job_progress": ({"sign_in"}, {"sn-job"}),
 }
 
 

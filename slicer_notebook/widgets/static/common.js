@@ -48,6 +48,18 @@ function count(number, one, many = `${one}s`) {
   return `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 }
 
+/** "12 MB". */
+function bytesInWords(bytes) {
+  const [size, unit] = bytes >= 1e9 ? [bytes / 1e9, "GB"] : bytes >= 1e6 ? [bytes / 1e6, "MB"] : [bytes / 1e3, "kB"];
+  return `${size >= 10 ? Math.round(size) : size.toFixed(1)} ${unit}`;
+}
+
+/** "12 s", "3 min". */
+function secondsInWords(seconds) {
+  if (seconds < 1.5) return "1 s";
+  return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
+}
+
 /** The PNG that came as bytes, as something an <img> can show. Whoever made it revokes it. */
 function pngUrl(bytes) {
   return URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
@@ -151,6 +163,23 @@ function rootElement(el, name, label, model) {
 async function inflated(bytes) {
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Response(stream).text();
+}
+
+/** Put a text into the clipboard. */
+async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    // Pages that are not secure have no clipboard of the new kind.
+    const area = h("textarea", { style: "position:fixed;opacity:0" });
+    area.value = text;
+    const before = document.activeElement;
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+    before?.focus();
+  }
 }
 
 /** Listens to a model and forgets it again: on(name, f) ... close(). */

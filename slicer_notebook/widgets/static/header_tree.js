@@ -109,22 +109,6 @@ function headerLines() {
   };
 }
 
-async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    // Pages that are not secure have no clipboard of the new kind.
-    const area = h("textarea", { style: "position:fixed;opacity:0" });
-    area.value = text;
-    const before = document.activeElement;
-    document.body.append(area);
-    area.select();
-    document.execCommand("copy");
-    area.remove();
-    before?.focus();
-  }
-}
-
 function render({ model, el }) {
   const root = rootElement(el, "sn-header", "DICOM header", model);
   const line = banner();

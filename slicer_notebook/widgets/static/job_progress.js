@@ -10,7 +10,8 @@ function render({ model, el }) {
   const questions = asker(model, line.waiting);
   const cancel = h("button", { class: "sn-button", type: "button", onclick: () => questions.ask({ type: "cancel" }) }, "Cancel");
   const trouble = h("div", { class: "sn-trouble", role: "alert", hidden: true });
-  root.append(h("div", { class: "sn-job-row" }, track, text, facts, cancel), trouble, line.node);
+  const signIn = signInCard();
+  root.append(h("div", { class: "sn-job-row" }, track, text, facts, cancel), signIn.node, trouble, line.node);
 
   const words = { running: "", cancelling: "Stopping…", done: "Done", cancelled: "Cancelled", failed: "Failed" };
   const update = () => {
@@ -22,7 +23,9 @@ function render({ model, el }) {
     bar.style.width = `${Math.round(100 * (known ? job.progress : 0))}%`;
     if (known) track.setAttribute("aria-valuenow", Math.round(100 * job.progress));
     else track.removeAttribute("aria-valuenow");
-    text.textContent = words[job.state] || job.text || job.command;
+    const asked = job.state === "running" && job.sign_in?.user_code ? job.sign_in : null;
+    signIn.take(asked);
+    text.textContent = words[job.state] || (asked ? "Waiting for you to sign in" : job.text) || job.command;
     text.title = job.text;
     facts.textContent = running ? (known ? `${Math.round(100 * job.progress)} %` : "") : `${job.command} · ${job.seconds.toFixed(1)} s`;
     cancel.hidden = !running;
@@ -38,6 +41,7 @@ function render({ model, el }) {
   update();
   return () => {
     heard.close();
+    signIn.close();
     questions.close();
   };
 }

@@ -1,15 +1,5 @@
 // Slicer's queue of loads: what goes on, how far it is, a cancel for each, what went wrong and what to do.
 
-function bytesInWords(bytes) {
-  const [size, unit] = bytes >= 1e9 ? [bytes / 1e9, "GB"] : bytes >= 1e6 ? [bytes / 1e6, "MB"] : [bytes / 1e3, "kB"];
-  return `${size >= 10 ? Math.round(size) : size.toFixed(1)} ${unit}`;
-}
-
-function secondsInWords(seconds) {
-  if (seconds < 1.5) return "1 s";
-  return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
-}
-
 /** How far an entry is, in words. */
 function loadFacts(entry) {
   if (entry.cancelling) return "Stopping…";

@@ -32,7 +32,7 @@ function folded(text) {
   return text.toLowerCase().replace(/[^\x00-\x7f]+/g, foldedRun);
 }
 
-/** A day in digits as it stands in the lines: 20240131 is 2024-01-31, and 202401 is 2024-01. */
+/** A day in digits as it stands in the lines: YYYYMMDD is YYYY-MM-DD, and YYYYMM is YYYY-MM. */
 function dashed(word) {
   return /^\d{5,8}$/.test(word) ? [word.slice(0, 4), word.slice(4, 6), word.slice(6)].filter(Boolean).join("-") : null;
 }
@@ -137,7 +137,7 @@ function studyStore() {
     /**
      * Places of the studies that match, in the order asked for.
      * @param words folded; all have to be there
-     * @param filter {modalities: Set, from, to}: dates as numbers, 20240131; 0 for open
+     * @param filter {modalities: Set, from, to}: dates as numbers, YYYYMMDD; 0 for open
      * @param sort {column, ascending}
      */
     select(words, filter, sort) {
@@ -192,7 +192,7 @@ function studyStore() {
     return `${line.slice(from, start(line, at[IDENTIFYING[0]]))}${field(line, at.pseudonym)}`;
   }
 
-  /** A date as a number, 20240131; 0 for none. */
+  /** A date as a number, YYYYMMDD; 0 for none. */
   function day(line, place) {
     let number = 0;
     for (; place < line.length; place++) {
