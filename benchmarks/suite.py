@@ -22,6 +22,8 @@ from benchmarks.dicom_index import dicom_index, dicom_search
 from benchmarks.dicom_lists import dicom_catalogue, dicom_thumbnails
 from benchmarks.dicom_load import dicom_load, dicom_times
 from benchmarks.measure import Row, Times, interleave, median_of, timed
+from benchmarks.pacs import pacs_big, pacs_find, pacs_memory, pacs_small
+from benchmarks.pacs_first import pacs_first
 from benchmarks.picker import picker
 
 __all__ = ["BENCHMARKS", "NOTES", "TITLES", "Bench"]
@@ -324,6 +326,11 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Row]]] = {
     "dicom_load": dicom_load,
     "dicom_times": dicom_times,
     "picker": picker,
+    "pacs_big": pacs_big,
+    "pacs_small": pacs_small,
+    "pacs_find": pacs_find,
+    "pacs_first": pacs_first,
+    "pacs_memory": pacs_memory,
 }
 
 TITLES = {
@@ -338,6 +345,11 @@ TITLES = {
     "dicom_load": "Loading a CT of 133 slices of 512 x 512 into the scene",
     "dicom_times": "5,460 DICOM files of a series over time",
     "picker": "The study picker in JupyterLab",
+    "pacs_big": "Retrieving 500 instances of 512 kB from an Orthanc",
+    "pacs_small": "Retrieving 5,000 instances of 12 kB from an Orthanc",
+    "pacs_find": "Asking an Orthanc for 10,000 studies",
+    "pacs_first": "The first picture of a study that is still arriving",
+    "pacs_memory": "Memory over a long retrieval",
 }
 
 #: What a reader has to know of a benchmark to judge its figures.
@@ -396,5 +408,24 @@ NOTES = {
         "of the cell, the click, or the time stamp of the key's event to after the frame that shows the answer. "
         "The peers are the limits that were set. Thumbnails: CT of 100 slices of 512 x 512, indexed before, nothing of "
         "them kept the first time; planned as for loading. The kernel's memory is with all that it has imported."
+    ),
+    "pacs_big": (
+        "A real Orthanc in a network namespace of its own, which the library's process and the peers' programs share; "
+        "all have TCP_NODELAY set. The library's time is that of a retrieval into an empty index, with its modules "
+        "imported before, as in a notebook; the peers' is that of their processes, which write files and do no more: "
+        "they do not ask what there is, check, sync or index. The files are on a disk."
+    ),
+    "pacs_small": "As above, with 5,000 instances: what counts is the work for each.",
+    "pacs_find": (
+        "All keys that a study is shown with, and the counts of its series and instances. curl and findscu write the "
+        "answers as they come; ours are parsed, checked against the question, and told apart."
+    ),
+    "pacs_first": (
+        "`retrieve(..., load=True, show=True)` by C-GET into a real Slicer, until the first series is loaded and a "
+        "picture of the red view has come; each time another study. The peer asks for that series and no more."
+    ),
+    "pacs_memory": (
+        "The same series again and again, each time into a new index and folder: the most memory that the process has "
+        "had, against that after the first time and 50 MB."
     ),
 }

@@ -15,9 +15,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from slicer_notebook import cli_dicom, kernelspec
+from slicer_notebook import cli_dicom, cli_pacs, cli_pacs_listen, cli_pacs_look, cli_pacs_transfer, kernelspec
 from slicer_notebook import doctor as checks
-from slicer_notebook.errors import SlicerNotebookError
+from slicer_notebook.errors import ArgumentError, SlicerNotebookError
 from slicer_notebook.terminal import err, out, progress
 
 __all__ = ["app", "main"]
@@ -32,6 +32,10 @@ app = typer.Typer(
 kernels = typer.Typer(help="The kernel 'Slicer (headless)' in Jupyter's list of kernels.", no_args_is_help=True)
 app.add_typer(kernels, name="kernelspec")
 cli_dicom.register(app)
+cli_pacs.register(app)
+cli_pacs_transfer.register(cli_pacs.pacs)
+cli_pacs_look.register(cli_pacs.pacs)
+cli_pacs_listen.register(cli_pacs.pacs)
 
 MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[red]fail[/]"}
 
@@ -139,7 +143,7 @@ def main() -> None:
         app()
     except SlicerNotebookError as error:
         err().print(f"slicer-notebook: {error}", markup=False)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, ArgumentError) else 1)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,12 @@ from typing import Any
 import nbformat
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 from nbclient import NotebookClient
 from PIL import Image
 
-from slicer_notebook import kernelspec
+from slicer_notebook import kernelspec, testing
 from slicer_notebook.sample_data import fetch, sample_folder
 
 #: Where `make test` puts the study: looked up before the tests get folders of their own.
@@ -146,6 +149,47 @@ def test_studies(notebook_environment: None, root: Path) -> None:
     strict = done.data('privacy="strict"', "text/html")
     assert "studies" in strict
     assert "LIDC" not in strict
+
+
+@pytest.mark.skipif(testing.orthanc_program() is None, reason="Orthanc is not installed (Debian: orthanc-dicomweb)")
+def test_pacs(notebook_environment: None, root: Path) -> None:
+    done = Executed(root / "notebooks" / "03_pacs.ipynb")
+    assert "'studies': 7" in done.data("orthanc.counts()", "text/plain")
+    examination = done.data("sn.pacs.test", "text/html")
+    assert "instances came to 127.0.0.1" in examination
+    assert ">warn<" not in examination
+    assert ">fail<" not in examination
+    answers = done.data("answers = pacs.find", "text/html")
+    assert answers.count("Doe^") == 5
+    assert "5 answers of demo" in answers
+    assert "count" in done.data("cohort.groupby", "text/html")
+    assert "512 \u00d7 512 \u00d7 133" in done.data("pacs.plan(chest[0])", "text/plain")
+    assert done.picture("pacs.thumbnail").std() > 20
+    assert "done, 27 of 27 instances" in done.data("transfer = job.result()", "text/plain")
+    first, again = (table(done.data(source, "text/html")) for source in ("pd.DataFrame(transfer.series)", "again = "))
+    assert first["received"].astype(int).sum() == again["here"].astype(int).sum() == 27
+    assert (set(first["here"]), set(first["ways"])) == ({"0"}, {"[C-GET]"})
+    assert (set(again["bytes"]), set(again["ways"])) == ({"0"}, {"[]"})
+    assert "3000566: CT" in done.data("volumes = ", "text/plain", -1)
+    assert done.data("sn.ViewThumbnails", "text/html").count("data:image/png") == 4
+    figure = done.picture("plt.subplots")
+    assert figure[:, : figure.shape[1] // 3].std() > 50
+    assert "133 of 133" in done.data("slicer.transfers", "text/html")
+    assert done.data("with sn.pacs.open", "text/plain") == "(True, 3)"
+    assert done.data("command = ", "text/plain") == "(0, 3, True)"
+    assert "2 pieces" in done.data("web.plan", "text/html")
+    assert done.data("web.retrieve", "text/plain") == "[('Routine Brain', 4, ['WADO-RS'])]"
+    configuration = done.printed("print((own")
+    assert 'password = "env:DEMO_PASSWORD"' in configuration
+    # The reader's own is left alone (other tests may have one there).
+    own = Path(os.environ["SLICER_NOTEBOOK_CONFIG"]) / "pacs.toml"
+    assert "[servers.demo]" not in (own.read_text(encoding="utf-8") if own.exists() else "")
+
+
+def table(html: str) -> pd.DataFrame:
+    """The data frame that a cell shows, as texts."""
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(r"<tr.*?</tr>", html, re.DOTALL)]
+    return pd.DataFrame([row[1:] for row in rows[1:]], columns=rows[0][1:])
 
 
 def test_dicom_of_every_kind(notebook_environment: None, root: Path) -> None:
