@@ -4,8 +4,10 @@ SHELL := /bin/sh
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
-# DEMO=run executes the demo notebook without a browser. PYTEST_ARGS goes to pytest. PYTHON names the Python to start from.
+# DEMO=run executes the demo notebook without a browser. PYTEST_ARGS goes to pytest, of which WORKERS processes run, each
+# a file of tests at a time. PYTHON names the Python to start from.
 DEMO ?= open
+WORKERS ?= 3
 PYTEST_ARGS ?=
 export PYTHON
 BIN := .venv/bin
@@ -39,7 +41,7 @@ demo: setup-demo sample
 	@$(BIN)/python -m tools.demo $(DEMO)
 
 test: setup sample
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: setup
 	@echo "[lint] ruff check" && $(BIN)/ruff check --quiet .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,23 @@ from tests.pacs.fixtures import (  # noqa: F401 - fixtures
     orthanc_peer,
     pacs_data,
 )
+
+#: Folders whose tests wait most, for browsers and processes: several workers end together where these come first.
+_LONG = ("browser", "cli", "session", "tools", "notebooks", "pacs", "commands")
+
+
+def pytest_configure() -> None:
+    """A worker of pytest-xdist hears nothing of interrupts, nor would what it starts: tests are about them."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first, for several workers."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        tests = Path(__file__).parent
+        places = {name: place for place, name in enumerate(_LONG)}
+        items.sort(key=lambda item: places.get(item.path.relative_to(tests).parts[0], len(places)))
 
 
 @pytest.fixture(scope="session", autouse=True)

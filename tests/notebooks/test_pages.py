@@ -8,7 +8,6 @@ import re
 import shlex
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +18,6 @@ import slicer_notebook as sn
 from slicer_notebook import testing
 from slicer_notebook.pacs.pacs import Pacs
 from tests.dicom.make import write_series
-from tests.pacs.retrieving import until
 
 pytestmark = [
     pytest.mark.skipif(testing.orthanc_program() is None, reason="Orthanc is not installed (Debian: orthanc-dicomweb)"),
@@ -111,7 +109,6 @@ def test_python(hospital: testing.Orthanc, own_folder: Path, root: Path) -> None
             pacs.close()
         if "slicer" in names:
             names["slicer"].close()
-    until(lambda: not [each for each in threading.enumerate() if each.name.startswith("pacs-")])
 
 
 def run(command: str, expected: int = 0) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,21 @@ def until(condition: Callable[[], Any], timeout: float = 10.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come true in time"
         threading.Event().wait(0.005)
+
+
+@contextmanager
+def no_thread_left(prefix: str = "pacs-", timeout: float = 10.0) -> Iterator[None]:
+    """What is begun in here has ended when it is over, or soon afterwards; what others have begun may go on."""
+    before = set(threading.enumerate())
+
+    def left() -> list[str]:
+        return [each.name for each in threading.enumerate() if each.name.startswith(prefix) and each not in before]
+
+    yield
+    deadline = time.monotonic() + timeout
+    while left() and time.monotonic() < deadline:
+        threading.Event().wait(0.005)
+    assert not left()
 
 
 def dataset_bytes(path: str | Path) -> bytes:

@@ -35,6 +35,7 @@ from tests.pacs.retrieving import (
     files_below,
     held,
     instances,
+    no_thread_left,
     numbers,
     opened,
     reasons,
@@ -376,11 +377,8 @@ def test_a_cancel_in_a_transfer_that_never_waits(fresh_orthanc: Any, tmp_path: P
 
 
 def test_no_thread_is_left(orthanc: Orthanc, pacs_data: Data, tmp_path: Path) -> None:
-    import threading
-
-    with opened(tmp_path, orthanc.dimse_url) as pacs:
+    with no_thread_left(), opened(tmp_path, orthanc.dimse_url) as pacs:
         pacs.retrieve(pacs_data.study("follow-up").uid).result(60)
-    until(lambda: not [each for each in threading.enumerate() if each.name.startswith("pacs-")])
 
 
 # -- growth -----------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ import pytest
 from slicer_notebook.errors import DeadlineError, JobCancelledError, PacsAnswerError
 from slicer_notebook.pacs.model import Cancelled
 from slicer_notebook.pacs.work import _AHEAD, Stream, Work
+from tests.pacs.retrieving import no_thread_left
 
 
 def until(condition: Callable[[], Any], timeout: float = 5.0) -> None:
@@ -24,10 +25,6 @@ def until(condition: Callable[[], Any], timeout: float = 5.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come true in time"
         threading.Event().wait(0.005)
-
-
-def threads(name: str) -> list[threading.Thread]:
-    return [each for each in threading.enumerate() if each.name.startswith(name)]
 
 
 def wait_for_cancel(cancelled: Cancelled, _changed: Callable[[], None]) -> None:
@@ -217,13 +214,13 @@ def test_the_thread_gets_only_so_far_ahead() -> None:
 
 def test_who_leaves_the_loop_stops_the_thread() -> None:
     source = Source()
-    stream = Stream(source)
-    for item in stream:
-        if item == 3:
-            break
-    assert source.closed.wait(5)
-    assert stream.cancelled
-    until(lambda: not threads("pacs-find"))
+    with no_thread_left("pacs-find"):
+        stream = Stream(source)
+        for item in stream:
+            if item == 3:
+                break
+        assert source.closed.wait(5)
+        assert stream.cancelled
     for _ in range(2):
         assert "before all" in str(taken(stream)[1])  # not silently fewer
     assert stream.ended
@@ -278,9 +275,9 @@ def test_all_that_came_can_be_taken_after_a_cancel_and_then_it_is_said() -> None
 
 def test_a_cancel_after_the_end_takes_nothing_back() -> None:
     source = Source(5)
-    stream = Stream(source)
-    assert source.closed.wait(5)
-    until(lambda: not threads("pacs-find"))
+    with no_thread_left("pacs-find"):
+        stream = Stream(source)
+        assert source.closed.wait(5)
     stream.cancel()
     assert not stream.cancelled
     assert list(stream) == [0, 1, 2, 3, 4]
@@ -350,9 +347,9 @@ def test_an_interrupt_comes_through_a_loop_that_waits() -> None:
 
 
 def test_no_thread_is_left() -> None:
-    for _ in range(50):
-        list(Stream(Source(3)))
-        for _item in Stream(Source()):
-            break
-        started(lambda _cancelled, _changed: None).result(5)
-    until(lambda: not threads("pacs-"))
+    with no_thread_left():
+        for _ in range(50):
+            list(Stream(Source(3)))
+            for _item in Stream(Source()):
+                break
+            started(lambda _cancelled, _changed: None).result(5)

@@ -129,7 +129,6 @@ def test_noise_gives_a_protocol_error(noise: bytes) -> None:
         {"type": "reply", "id": 1, "result": msgspec.msgpack.Ext(values.EXT_NODE, b"\x01")},
         {"type": "chunk", "transfer": 1, "offset": 0.5, "total": 1},
     ],
-    ids=str,
 )
 def test_what_is_no_message_gives_a_protocol_error(raw: Any) -> None:
     with pytest.raises(errors.ProtocolError) as caught:

@@ -156,7 +156,7 @@ def test_what_it_captures_is_refused_by_name(remote: Remote) -> None:
     assert caught.value.hint == "pass them as arguments"
 
 
-@pytest.mark.parametrize("nothing", [lambda: 1, len, str, 3, "text", FakeSession().call], ids=repr)
+@pytest.mark.parametrize("nothing", [lambda: 1, len, str, 3, "text", FakeSession().call])
 def test_what_is_no_function_of_its_own_is_refused(remote: Remote, nothing: Any) -> None:
     with pytest.raises(errors.ArgumentError):
         remote(nothing)
