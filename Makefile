@@ -41,7 +41,7 @@ demo: setup-demo sample
 	@$(BIN)/python -m tools.demo $(DEMO)
 
 test: setup sample
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 lint: setup
 	@echo "[lint] ruff check" && $(BIN)/ruff check --quiet .

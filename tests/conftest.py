@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ from tests.pacs.fixtures import (  # noqa: F401 - fixtures
     pacs_data,
 )
 
-#: Folders whose tests wait most, for browsers and processes: several workers end together where these come first.
+#: Folders whose tests wait most, for processes: several workers end together where these come first.
 _LONG = ("browser", "cli", "session", "tools", "notebooks", "pacs", "commands")
 
 
@@ -37,6 +38,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         tests = Path(__file__).parent
         places = {name: place for place, name in enumerate(_LONG)}
         items.sort(key=lambda item: places.get(item.path.relative_to(tests).parts[0], len(places)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A worker takes a file at a time; one of them, all that needs a browser: that takes a core for itself."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "browser" if file.startswith("tests/browser/") else file
+
+    config.option.loadscopereorder = False  # the order is `pytest_collection_modifyitems`'s
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

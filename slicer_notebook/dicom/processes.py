@@ -66,9 +66,10 @@ class HelperProcess:
 
     Args:
         function: ``module:function`` to run.
+        pipe_size: bytes that each pipe holds, where the system lets them be set (Linux); -1: its own choice.
     """
 
-    def __init__(self, function: str) -> None:
+    def __init__(self, function: str, *, pipe_size: int = -1) -> None:
         module, _, name = function.partition(":")
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         self._process = subprocess.Popen(
@@ -77,6 +78,7 @@ class HelperProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=environment,
+            pipesize=pipe_size,
             # An interrupt at the terminal is the parent's to handle.
             start_new_session=True,
         )

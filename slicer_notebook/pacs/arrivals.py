@@ -26,6 +26,7 @@ from slicer_notebook.pacs.aside import Aside
 from slicer_notebook.pacs.batches import Batches, Given
 from slicer_notebook.pacs.disk import Disk
 from slicer_notebook.pacs.whole import looked_at
+from slicer_notebook.pacs.writer import Writer, write_all
 
 __all__ = ["Arrivals", "Refused", "free_bytes", "instance_path", "study_folder"]
 
@@ -98,7 +99,7 @@ class _Part:
         try:
             if self._file < 0:
                 self._path, self._file = self._arrivals.aside()
-            _write_all(self._file, self._buffer)
+            write_all(self._file, self._buffer)
         except OSError as exc:
             raise self._arrivals.fail(exc) from exc
         self._size += len(self._buffer)
@@ -151,12 +152,6 @@ def _remove(path: str) -> None:
         os.unlink(path)
 
 
-def _write_all(file: int, data: bytes | bytearray) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(file, rest) :]
-
-
 class Arrivals:
     """A `Sink` for one transfer. `close` it: what has arrived is then in the index.
 
@@ -199,6 +194,7 @@ class Arrivals:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._look_at_the_disk()
             self._aside = Aside(folder)
+            self._writer = Writer(self._aside.path)
             disks = [Disk(folder) for _ in range(WRITERS)]
         except OSError as exc:
             raise self.fail(exc) from exc
@@ -295,10 +291,13 @@ class Arrivals:
         written = [_Written(each) for each in given]
         at_once = disk.all_at_once(len(given), sum(item.size for item in given))
         try:
-            for each, item in zip(written, given, strict=True):
-                if not (at_once and item.instance is not None):
-                    self._put_aside(each, item, disk)
-                self._look_at(each, item)
+            if not (at_once and self._another_has_written(written, given)):
+                for each, item in zip(written, given, strict=True):
+                    if not (at_once and item.instance is not None):
+                        self._put_aside(each, item, disk)
+                    self._look_at(each, item)
+            for each in written:
+                self._judge(each)
             self.check()
             if at_once:
                 disk.sync_all()
@@ -313,10 +312,22 @@ class Arrivals:
                 each.remove()
             raise
 
+    def _another_has_written(self, written: list[_Written], given: list[Given]) -> bool:
+        """Whether the process for that has put all of them aside, and looked at them."""
+        if any(item.path or item.instance is not None for item in given):
+            return False
+        looked = self._writer.write([item.data for item in given])
+        if looked is None:
+            return False
+        for each, found in zip(written, looked, strict=True):
+            each.path, each.instance, each.problem = found.path, found.instance, found.problem
+        self.count_bytes(sum(item.size for item in given))
+        return True
+
     def _put_aside(self, written: _Written, given: Given, disk: Disk) -> None:
         if not written.path:
             written.path, written.file = self.aside()
-            _write_all(written.file, given.data)
+            write_all(written.file, given.data)
         elif written.file < 0:
             written.file = os.open(written.path, _READ_AND_SYNC)
         else:
@@ -333,14 +344,26 @@ class Arrivals:
                 if not data and given.size <= _READ_WHOLE:
                     data = os.pread(written.file, given.size, 0)
                 written.instance, written.problem = looked_at(written.path, data, given.size, mtime_ns)
-            if written.instance is not None and written.problem is None:
-                written.problem = self._refused(written.instance)
         except OSError:
             raise
         # The others that are written with it have done nothing.
         except Exception:  # noqa: BLE001
-            _log.exception("An instance that arrived was not kept.")
-            written.problem = "an error of this program; its log says more"
+            self._fail_one(written)
+
+    def _judge(self, written: _Written) -> None:
+        """Whether it is wanted."""
+        if written.instance is None or written.problem is not None:
+            return
+        try:
+            written.problem = self._refused(written.instance)
+        except OSError:
+            raise
+        except Exception:  # noqa: BLE001
+            self._fail_one(written)
+
+    def _fail_one(self, written: _Written) -> None:
+        _log.exception("An instance that arrived was not kept.")
+        written.problem = "an error of this program; its log says more"
 
     def _take(self, written: _Written) -> None:
         instance = written.instance
@@ -436,6 +459,7 @@ class Arrivals:
             self._closing = True
             self._lock.notify_all()
         self._threads[-1].join()
+        self._writer.close()
         self._aside.close()
 
 
