@@ -60,20 +60,22 @@ def serving_pipes() -> tuple[IO[bytes], IO[bytes]]:
 
 
 class HelperProcess:
-    """A Python process that runs one function of this package, which serves messages from stdin to stdout.
+    """A Python process that runs one function of this package, or a script, which serves messages from stdin to stdout.
 
     It ends when this process does, however that ends: its input is then at its end.
 
     Args:
         function: ``module:function`` to run.
+        script: a file to run in its place, with nothing but the standard library.
         pipe_size: bytes that each pipe holds, where the system lets them be set (Linux); -1: its own choice.
     """
 
-    def __init__(self, function: str, *, pipe_size: int = -1) -> None:
+    def __init__(self, function: str = "", *, script: str = "", pipe_size: int = -1) -> None:
         module, _, name = function.partition(":")
+        what = ["-S", script] if script else ["-c", f"from {module} import {name}; {name}()"]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", f"from {module} import {name}; {name}()"],
+            [sys.executable, "-P", *what],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -26,7 +26,7 @@ from slicer_notebook.pacs.aside import Aside
 from slicer_notebook.pacs.batches import Batches, Given
 from slicer_notebook.pacs.disk import Disk
 from slicer_notebook.pacs.whole import looked_at
-from slicer_notebook.pacs.writer import Writer, write_all
+from slicer_notebook.pacs.writer import Writer
 
 __all__ = ["Arrivals", "Refused", "free_bytes", "instance_path", "study_folder"]
 
@@ -46,6 +46,9 @@ _INDEX_SHARE: Final = 0.1
 _LOOK_EVERY: Final = 64 << 20
 _UID: Final = re.compile(r"[0-9.]{1,64}")
 _READ_AND_SYNC: Final = os.O_RDWR | getattr(os, "O_BINARY", 0)
+
+#: Why an instance is not kept that this program cannot deal with.
+_OURS: Final = "an error of this program; its log says more"
 
 _log = logging.getLogger(__name__)
 
@@ -99,7 +102,7 @@ class _Part:
         try:
             if self._file < 0:
                 self._path, self._file = self._arrivals.aside()
-            write_all(self._file, self._buffer)
+            _write_all(self._file, self._buffer)
         except OSError as exc:
             raise self._arrivals.fail(exc) from exc
         self._size += len(self._buffer)
@@ -133,6 +136,8 @@ class _Written:
         self.instance: Instance | None = None
         #: why it is not taken
         self.problem: str | None = None
+        #: it is where it belongs
+        self.placed = False
 
     def close(self) -> None:
         """The handle is no longer needed."""
@@ -143,8 +148,14 @@ class _Written:
     def remove(self) -> None:
         """It is not taken."""
         self.close()
-        if self.path:
+        if self.path and not self.placed:
             _remove(self.path)
+
+
+def _write_all(file: int, data: bytes | bytearray) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(file, rest) :]
 
 
 def _remove(path: str) -> None:
@@ -194,7 +205,6 @@ class Arrivals:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._look_at_the_disk()
             self._aside = Aside(folder)
-            self._writer = Writer(self._aside.path)
             disks = [Disk(folder) for _ in range(WRITERS)]
         except OSError as exc:
             raise self.fail(exc) from exc
@@ -272,9 +282,10 @@ class Arrivals:
     # -- writing -------------------------------------------------------------------------------------------------
 
     def _write(self, disk: Disk) -> None:
+        writer = Writer(self._aside.path)
         while batch := self._batches.take():
             try:
-                self._keep([each for _, each in batch], disk)
+                self._keep([each for _, each in batch], disk, writer)
             except StorageError:
                 pass  # everyone knows already
             except OSError as exc:
@@ -282,22 +293,26 @@ class Arrivals:
             # A thread that ends here would be missed: whoever waits would wait for ever.
             except Exception:  # noqa: BLE001
                 _log.exception("Instances that arrived were not kept.")
-                self._dropped("", "an error of this program; its log says more")
+                self._dropped("", _OURS)
             finally:
                 self._batches.done(batch)
+        writer.close()
         disk.close()
 
-    def _keep(self, given: list[Given], disk: Disk) -> None:
+    def _keep(self, given: list[Given], disk: Disk, writer: Writer) -> None:
         written = [_Written(each) for each in given]
         at_once = disk.all_at_once(len(given), sum(item.size for item in given))
+        # All of what is put aside by another process, which renames it, too.
+        by_another: list[_Written] = []
         try:
-            if not (at_once and self._another_has_written(written, given)):
-                for each, item in zip(written, given, strict=True):
+            if at_once and writer.ready:
+                by_another = self._write_elsewhere(written, given, writer)
+            for each, item in zip(written, given, strict=True):
+                if each.path == item.path and each.problem is None:
                     if not (at_once and item.instance is not None):
                         self._put_aside(each, item, disk)
                     self._look_at(each, item)
-            for each in written:
-                self._judge(each)
+                    self._judge(each)
             self.check()
             if at_once:
                 disk.sync_all()
@@ -305,6 +320,7 @@ class Arrivals:
                 disk.sync(each.file for each in written if each.problem is None)
             for each in written:
                 each.close()
+            self._rename_elsewhere(by_another, writer)
             for each in written:
                 self._take(each)
         except BaseException:
@@ -312,22 +328,31 @@ class Arrivals:
                 each.remove()
             raise
 
-    def _another_has_written(self, written: list[_Written], given: list[Given]) -> bool:
-        """Whether the process for that has put all of them aside, and looked at them."""
-        if any(item.path or item.instance is not None for item in given):
-            return False
-        looked = self._writer.write([item.data for item in given])
-        if looked is None:
-            return False
-        for each, found in zip(written, looked, strict=True):
-            each.path, each.instance, each.problem = found.path, found.instance, found.problem
-        self.count_bytes(sum(item.size for item in given))
-        return True
+    def _write_elsewhere(self, written: list[_Written], given: list[Given], writer: Writer) -> list[_Written]:
+        """Those that were read in memory and put aside by another process; what is not wanted is written nowhere."""
+        several: list[tuple[_Written, Given]] = []
+        for each, item in zip(written, given, strict=True):
+            if item.data and not item.path:
+                # Files of odd forms have to be there to be read.
+                each.instance, each.problem = self._looked_at("", item.data, item.size, 0)
+                if each.instance is None:
+                    each.problem = None
+                self._judge(each)
+                if each.instance is not None and each.problem is None:
+                    several.append((each, item))
+        files = writer.write([item.data for _, item in several])
+        if files is None:
+            return []
+        for (each, _), (path, mtime_ns) in zip(several, files, strict=True):
+            assert each.instance is not None
+            each.path, each.instance.mtime_ns = path, mtime_ns
+        self.count_bytes(sum(item.size for _, item in several))
+        return [each for each, _ in several]
 
     def _put_aside(self, written: _Written, given: Given, disk: Disk) -> None:
         if not written.path:
             written.path, written.file = self.aside()
-            write_all(written.file, given.data)
+            _write_all(written.file, given.data)
         elif written.file < 0:
             written.file = os.open(written.path, _READ_AND_SYNC)
         else:
@@ -336,19 +361,24 @@ class Arrivals:
         disk.begin(written.file, given.size)
 
     def _look_at(self, written: _Written, given: Given) -> None:
+        written.instance = given.instance
+        if written.instance is None:
+            mtime_ns = os.fstat(written.file).st_mtime_ns
+            data: bytes | bytearray = given.data
+            if not data and given.size <= _READ_WHOLE:
+                data = os.pread(written.file, given.size, 0)
+            written.instance, written.problem = self._looked_at(written.path, data, given.size, mtime_ns)
+
+    @staticmethod
+    def _looked_at(path: str, data: bytes | bytearray, size: int, mtime_ns: int) -> tuple[Instance | None, str | None]:
         try:
-            written.instance = given.instance
-            if written.instance is None:
-                mtime_ns = os.fstat(written.file).st_mtime_ns
-                data: bytes | bytearray = given.data
-                if not data and given.size <= _READ_WHOLE:
-                    data = os.pread(written.file, given.size, 0)
-                written.instance, written.problem = looked_at(written.path, data, given.size, mtime_ns)
+            return looked_at(path, data, size, mtime_ns)
         except OSError:
             raise
         # The others that are written with it have done nothing.
         except Exception:  # noqa: BLE001
-            self._fail_one(written)
+            _log.exception("An instance that arrived was not kept.")
+            return None, _OURS
 
     def _judge(self, written: _Written) -> None:
         """Whether it is wanted."""
@@ -359,11 +389,8 @@ class Arrivals:
         except OSError:
             raise
         except Exception:  # noqa: BLE001
-            self._fail_one(written)
-
-    def _fail_one(self, written: _Written) -> None:
-        _log.exception("An instance that arrived was not kept.")
-        written.problem = "an error of this program; its log says more"
+            _log.exception("An instance that arrived was not kept.")
+            written.problem = _OURS
 
     def _take(self, written: _Written) -> None:
         instance = written.instance
@@ -372,18 +399,31 @@ class Arrivals:
             uid = instance.SOPInstanceUID if instance is not None else ""
             self._dropped(uid, written.problem or "it cannot be read")
             return
-        name = f"{_name(instance.SOPInstanceUID)}.dcm"
-        path = f"{self._folder_of(instance)}{os.sep}{name}"
-        try:
-            os.replace(written.path, path)
-        except FileNotFoundError:
-            # Somebody has removed the series' folder meanwhile.
-            self._folders.clear()
-            path = f"{self._folder_of(instance)}{os.sep}{name}"
-            os.replace(written.path, path)
+        path = written.path
+        if not written.placed:
+            path = self._path_of(instance)
+            try:
+                os.replace(written.path, path)
+            except FileNotFoundError:
+                # Somebody has removed the series' folder meanwhile.
+                self._folders.clear()
+                path = self._path_of(instance)
+                os.replace(written.path, path)
         written.path, instance.path = "", path
         with self._lock:
             self._rows.append(instance)
+
+    def _rename_elsewhere(self, written: list[_Written], writer: Writer) -> None:
+        """As far as that goes; `_take` does the rest."""
+        wanted = [(each, self._path_of(each.instance)) for each in written if each.instance is not None]
+        if wanted:
+            done = writer.rename([(each.path, path) for each, path in wanted])
+            for (each, path), well in zip(wanted, done, strict=True):
+                if well:
+                    each.path, each.placed = path, True
+
+    def _path_of(self, instance: Instance) -> str:
+        return f"{self._folder_of(instance)}{os.sep}{_name(instance.SOPInstanceUID)}.dcm"
 
     def _folder_of(self, instance: Instance) -> str:
         """The folder of a series, which is there."""
@@ -459,7 +499,6 @@ class Arrivals:
             self._closing = True
             self._lock.notify_all()
         self._threads[-1].join()
-        self._writer.close()
         self._aside.close()
 
 

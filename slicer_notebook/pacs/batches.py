@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -47,6 +48,8 @@ class Batches:
         self._ready, self._written = threading.Condition(self._lock), threading.Condition(self._lock)
         self._queue: deque[tuple[int, Given]] = deque()
         self._size = 0
+        #: when the queue was last empty
+        self._since = 0.0
         self._in_memory = 0
         self._numbers = itertools.count(1)
         self._unwritten: set[int] = set()
@@ -65,6 +68,8 @@ class Batches:
             self._in_memory += weight
             self._size += given.size
             self._unwritten.add(number)
+            if not self._queue:
+                self._since = time.monotonic()
             self._queue.append((number, given))
             if len(self._queue) == 1 or self._enough():
                 self._ready.notify()
@@ -75,12 +80,15 @@ class Batches:
     def take(self) -> list[tuple[int, Given]]:
         """The next batch, to be given to `done`; waits until there is something. Empty: there will be no more."""
         with self._lock:
-            while not self._queue:
-                if self._closed:
-                    return []
-                self._ready.wait()
-                # Another one may have taken it all when this has waited for more.
-                self._ready.wait_for(self._enough, _GATHER)
+            while True:
+                if not self._queue:
+                    if self._closed:
+                        return []
+                    self._ready.wait()
+                elif self._enough() or (rest := self._since + _GATHER - time.monotonic()) <= 0:
+                    break
+                else:
+                    self._ready.wait(rest)
             batch: list[tuple[int, Given]] = []
             size = 0
             while self._queue and len(batch) < BATCH and size < BATCH_BYTES:

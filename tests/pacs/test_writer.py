@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,9 +16,9 @@ from slicer_notebook.pacs import disk
 from slicer_notebook.pacs import writer as module
 from slicer_notebook.pacs.arrivals import Arrivals
 from slicer_notebook.pacs.batches import BATCH
-from slicer_notebook.pacs.writer import Looked, Writer
+from slicer_notebook.pacs.writer import Writer
 from tests.dicom.make import write_series
-from tests.pacs.retrieving import no_thread_left, rows, until
+from tests.pacs.retrieving import no_thread_left, rows
 
 COUNT = 12 * BATCH
 #: which of them is refused
@@ -41,9 +40,8 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
 @pytest.fixture
 def writer(tmp_path: Path) -> Iterator[Writer]:
     made = Writer(tmp_path)
-    with no_thread_left():
-        yield made
-        made.close()
+    yield made
+    made.close()
 
 
 def process_of(writer: Writer) -> int:
@@ -51,91 +49,101 @@ def process_of(writer: Writer) -> int:
     return writer._process._process.pid
 
 
-def written(writer: Writer, data: list[bytes]) -> list[Looked]:
-    """By the process, once it is there."""
-    found: list[list[Looked]] = []
-
-    def done() -> bool:
-        looked = writer.write(data)
-        if looked is not None:
-            found.append(looked)
-        return bool(found)
-
-    until(done, 20)
-    return found[0]
+def test_files_are_what_was_given(writer: Writer, sent: list[bytes], tmp_path: Path) -> None:
+    assert writer.ready
+    batches = [writer.write(sent[:30]), writer.write([bytearray(sent[30]), b""])]
+    files = [file for batch in batches if batch is not None for file in batch]
+    assert [Path(path).read_bytes() for path, _ in files] == [*sent[:31], b""]
+    assert [os.stat(path).st_mtime_ns for path, _ in files] == [mtime for _, mtime in files]
+    assert {os.stat(path).st_mode & 0o777 for path, _ in files} == {0o600}
+    assert len({path for path, _ in files}) == 32
+    assert all(tmp_path in Path(path).parents for path, _ in files)
 
 
-def test_files_and_headers_are_the_same(writer: Writer, sent: list[bytes]) -> None:
-    batch = sent[:30]
-    looked = written(writer, batch)
-    assert [Path(each.path).read_bytes() for each in looked] == batch
-    assert [each.problem for each in looked] == [None] * 30
-    assert [each.instance for each in looked] == [read_header(each.path) for each in looked]
-    assert {os.stat(each.path).st_mode & 0o777 for each in looked} == {0o600}
-    again = writer.write(batch)
-    assert again is not None
-    assert not {each.path for each in looked} & {each.path for each in again}
+def test_names(writer: Writer, sent: list[bytes], tmp_path: Path) -> None:
+    assert writer.ready
+    files = writer.write(sent[:3])
+    assert files is not None
+    there = tmp_path / "there"
+    there.mkdir()
+    (there / "0").write_text("former")
+    wanted = [there / "0", tmp_path / "not there" / "1", there / "2"]
+    assert writer.rename([(path, str(new)) for (path, _), new in zip(files, wanted, strict=True)]) == [
+        True,
+        False,
+        True,
+    ]
+    assert [(there / name).read_bytes() for name in ("0", "2")] == [sent[0], sent[2]]
+    assert Path(files[1][0]).read_bytes() == sent[1]
 
 
-def test_what_is_wrong_with_one_is_said_of_that_one(writer: Writer, sent: list[bytes]) -> None:
-    looked = written(writer, [sent[0], sent[1][:-3], b"nothing", sent[2]])
-    assert [each.problem is None for each in looked] == [True, False, False, True]
-    assert "it is not whole" in str(looked[1].problem)
-    assert looked[2].instance is None
+def test_two_do_not_meet(tmp_path: Path, sent: list[bytes]) -> None:
+    writers = [Writer(tmp_path), Writer(tmp_path)]
+    try:
+        assert all(writer.ready for writer in writers)
+        written = [writer.write(sent[:5]) for writer in writers]
+        assert len({path for files in written if files is not None for path, _ in files}) == 10
+    finally:
+        for writer in writers:
+            writer.close()
 
 
-def test_it_is_begun_when_there_is_enough_to_do(
-    monkeypatch: pytest.MonkeyPatch, writer: Writer, sent: list[bytes]
-) -> None:
+def test_it_is_begun_when_there_is_enough_to_do(monkeypatch: pytest.MonkeyPatch, writer: Writer) -> None:
     monkeypatch.setattr(module, "_AFTER", 3)
-    assert [writer.write(sent[:2]) for _ in range(3)] == [None] * 3
-    assert writer._starting is None
-    assert written(writer, sent[:2])
+    assert [writer.ready for _ in range(5)] == [False, False, False, True, True]
 
 
 @pytest.mark.parametrize("missing", ["cores", "interpreter"])
 def test_where_there_is_none_others_write(
-    monkeypatch: pytest.MonkeyPatch, writer: Writer, sent: list[bytes], missing: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sent: list[bytes], missing: str
 ) -> None:
     if missing == "cores":
         monkeypatch.setattr(module, "cores", lambda: 1)
     else:
         monkeypatch.setattr(sys, "executable", "/opt/Slicer/SlicerApp-real")
-    assert [writer.write(sent[:2]) for _ in range(5)] == [None] * 5
-    assert writer._starting is None
+    writer = Writer(tmp_path)
+    assert not writer.ready
+    assert writer.write(sent[:2]) is None
+    assert writer.rename([("a", "b")]) == [False]
 
 
 def test_a_process_that_does_not_begin(monkeypatch: pytest.MonkeyPatch, writer: Writer, sent: list[bytes]) -> None:
-    monkeypatch.setattr(module, "_SERVE", "slicer_notebook.pacs.writer:nothing_of_that_name")
+    monkeypatch.setattr(module._writing, "__file__", "/nothing/of/that/name.py")
+    assert writer.ready
     assert writer.write(sent[:2]) is None
-    until(lambda: writer._lost, 20)
-    assert writer.write(sent[:2]) is None
+    assert not writer.ready
 
 
 def test_a_process_that_is_killed(writer: Writer, sent: list[bytes]) -> None:
-    written(writer, sent[:2])
+    assert writer.ready
+    files = writer.write(sent[:2])
+    assert files is not None
     os.kill(process_of(writer), signal.SIGKILL)
-    assert [writer.write(sent[:2]) for _ in range(3)] == [None] * 3
+    assert writer.rename([(path, f"{path}-new") for path, _ in files]) == [False, False]
+    assert writer.write(sent[:2]) is None
+    assert not writer.ready
 
 
 def test_a_process_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch, writer: Writer, sent: list[bytes]) -> None:
-    written(writer, sent[:2])
+    assert writer.ready
+    assert writer.write(sent[:2])
     os.kill(process_of(writer), signal.SIGSTOP)
     monkeypatch.setattr(module, "_LONGEST", 0.2)
-    assert writer.write(sent[:2]) is None
+    assert writer.write(sent) is None
 
 
-def test_what_cannot_be_written_is_an_error_and_leaves_nothing(
-    writer: Writer, sent: list[bytes], tmp_path: Path
-) -> None:
-    written(writer, sent[:2])
-    for each in (tmp_path / "of-another").iterdir():
-        each.unlink()
-    (tmp_path / "of-another").rmdir()
-    (tmp_path / "of-another").write_text("in the way")
+def test_what_cannot_be_written_is_an_error(writer: Writer, sent: list[bytes]) -> None:
+    assert writer.ready
+    files = writer.write(sent[:2])
+    assert files is not None
+    folder = Path(files[0][0]).parent
+    for path, _ in files:
+        os.unlink(path)
+    folder.rmdir()
+    folder.write_text("in the way")
     with pytest.raises(FileExistsError):
         writer.write(sent[:2])
-    (tmp_path / "of-another").unlink()
+    folder.unlink()
     assert writer.write(sent[:2])  # it goes on
 
 
@@ -144,7 +152,8 @@ def test_a_disk_that_is_full_in_the_middle_leaves_nothing(writer: Writer, sent: 
 
     if not hasattr(resource, "prlimit"):
         pytest.skip("no prlimit here")
-    written(writer, sent[:1])
+    assert writer.ready
+    assert writer.write(sent[:1])
     before = sorted(tmp_path.rglob("*"))
     large = sent[1] + bytes(100_000)
     resource.prlimit(process_of(writer), resource.RLIMIT_FSIZE, (50_000, 50_000))
@@ -165,39 +174,46 @@ class Spy:
         self.arrived: list[str] = []
         self.dropped: list[str] = []
         self.elsewhere = 0
-        self.at: dict[int, Callable[[Writer], None]] = {}
+        #: when which signal goes to it, once it has something to do
+        self.killing: tuple[str, signal.Signals] | None = None
         if sys.platform != "linux":
             pytest.skip("files are synced together on Linux only")
         monkeypatch.setattr(disk, "_syncs_all", lambda _folder: True)
-        write = Writer.write
+        write, rename = Writer.write, Writer.rename
 
-        def seen(writer: Writer, data: list[bytes]) -> list[Looked] | None:
-            looked = write(writer, data)
-            self.elsewhere += len(looked or ())
-            for count in [count for count in self.at if self.elsewhere >= count]:
-                self.at.pop(count)(writer)
-            return looked
+        def seen(writer: Writer, data: list[bytes]) -> list[tuple[str, int]] | None:
+            self._hit("write", writer)
+            files = write(writer, data)
+            self.elsewhere += len(files or ())
+            return files
+
+        def named(writer: Writer, names: list[tuple[str, str]]) -> list[bool]:
+            self._hit("rename", writer)
+            return rename(writer, names)
 
         monkeypatch.setattr(Writer, "write", seen)
+        monkeypatch.setattr(Writer, "rename", named)
+
+    def _hit(self, what: str, writer: Writer) -> None:
+        if self.killing is not None and self.killing[0] == what and self.elsewhere >= 3 * BATCH:
+            os.kill(process_of(writer), self.killing[1])
+            self.killing = None
 
     def take(self, sent: list[bytes]) -> None:
-        """All of it; from the third batch on, the process is there."""
         unwanted = read_header_in_hand("", sent[UNWANTED], 0).SOPInstanceUID
-        arrivals = Arrivals(
-            self.folder,
-            self.index,
-            refused=lambda instance: "no" if instance.SOPInstanceUID == unwanted else None,
-            arrived=lambda instances: self.arrived.extend(each.SOPInstanceUID for each in instances),
-            dropped=lambda _sop, why: self.dropped.append(why),
-        )
         with no_thread_left():
+            arrivals = Arrivals(
+                self.folder,
+                self.index,
+                refused=lambda instance: "no" if instance.SOPInstanceUID == unwanted else None,
+                arrived=lambda instances: self.arrived.extend(each.SOPInstanceUID for each in instances),
+                dropped=lambda _sop, why: self.dropped.append(why),
+            )
             try:
-                for number, data in enumerate(sent):
+                for data in sent:
                     part = arrivals.open()
                     part.write(data)
                     part.done()
-                    if number == 2 * BATCH:
-                        until(lambda: arrivals._writer._ready, 20)
                 arrivals.flush()
             finally:
                 arrivals.close()
@@ -220,23 +236,28 @@ def test_arrivals_give_it_what_is_small_and_many(
 ) -> None:
     spy = Spy(tmp_path, monkeypatch)
     spy.take(sent)
-    assert spy.elsewhere > COUNT / 2
+    assert spy.elsewhere == COUNT - 1
     check(spy, sent)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda each: each.name)
+@pytest.mark.parametrize("when", ["write", "rename"])
 def test_arrivals_lose_nothing_with_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: list[bytes], number: signal.Signals
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: list[bytes], when: str, number: signal.Signals
 ) -> None:
     spy = Spy(tmp_path, monkeypatch)
-    hit = threading.Event()
-
-    def kill(writer: Writer) -> None:
-        os.kill(process_of(writer), number)
-        hit.set()
-
-    spy.at[3 * BATCH] = kill
+    spy.killing = when, number
     spy.take(sent)
-    assert hit.is_set()
-    assert spy.elsewhere < COUNT - 2 * BATCH
+    assert spy.killing is None
     check(spy, sent)
+
+
+def test_a_file_that_has_to_be_there_to_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: list[bytes]
+) -> None:
+    # An element that belongs before the pixels: pydicom reads that, from a file.
+    odd = [*sent[:5], sent[5] + b"\x08\0\x3e\x10LO\x04\0late", *sent[6:]]
+    spy = Spy(tmp_path, monkeypatch)
+    spy.take(odd)
+    assert spy.elsewhere == COUNT - 2
+    check(spy, odd)
