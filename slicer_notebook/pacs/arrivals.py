@@ -205,6 +205,7 @@ class Arrivals:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._look_at_the_disk()
             self._aside = Aside(folder)
+            self._writer = Writer(self._aside.path)
             disks = [Disk(folder) for _ in range(WRITERS)]
         except OSError as exc:
             raise self.fail(exc) from exc
@@ -282,10 +283,9 @@ class Arrivals:
     # -- writing -------------------------------------------------------------------------------------------------
 
     def _write(self, disk: Disk) -> None:
-        writer = Writer(self._aside.path)
         while batch := self._batches.take():
             try:
-                self._keep([each for _, each in batch], disk, writer)
+                self._keep([each for _, each in batch], disk)
             except StorageError:
                 pass  # everyone knows already
             except OSError as exc:
@@ -296,17 +296,16 @@ class Arrivals:
                 self._dropped("", _OURS)
             finally:
                 self._batches.done(batch)
-        writer.close()
         disk.close()
 
-    def _keep(self, given: list[Given], disk: Disk, writer: Writer) -> None:
+    def _keep(self, given: list[Given], disk: Disk) -> None:
         written = [_Written(each) for each in given]
         at_once = disk.all_at_once(len(given), sum(item.size for item in given))
         # All of what is put aside by another process, which renames it, too.
         by_another: list[_Written] = []
         try:
-            if at_once and writer.ready:
-                by_another = self._write_elsewhere(written, given, writer)
+            if at_once and self._writer.ready():
+                by_another = self._write_elsewhere(written, given)
             for each, item in zip(written, given, strict=True):
                 if each.path == item.path and each.problem is None:
                     if not (at_once and item.instance is not None):
@@ -320,7 +319,7 @@ class Arrivals:
                 disk.sync(each.file for each in written if each.problem is None)
             for each in written:
                 each.close()
-            self._rename_elsewhere(by_another, writer)
+            self._rename_elsewhere([each for each in by_another if each.problem is None])
             for each in written:
                 self._take(each)
         except BaseException:
@@ -328,26 +327,33 @@ class Arrivals:
                 each.remove()
             raise
 
-    def _write_elsewhere(self, written: list[_Written], given: list[Given], writer: Writer) -> list[_Written]:
-        """Those that were read in memory and put aside by another process; what is not wanted is written nowhere."""
-        several: list[tuple[_Written, Given]] = []
-        for each, item in zip(written, given, strict=True):
-            if item.data and not item.path:
-                # Files of odd forms have to be there to be read.
-                each.instance, each.problem = self._looked_at("", item.data, item.size, 0)
-                if each.instance is None:
-                    each.problem = None
-                self._judge(each)
-                if each.instance is not None and each.problem is None:
-                    several.append((each, item))
-        files = writer.write([item.data for _, item in several])
+    def _write_elsewhere(self, written: list[_Written], given: list[Given]) -> list[_Written]:
+        """Those that another process has put aside, of what is in memory."""
+        several = [(each, item) for each, item in zip(written, given, strict=True) if item.data and not item.path]
+        reads = self._writer.reads
+        if not reads:
+            several = [(each, item) for each, item in several if self._look_in_memory(each, item)]
+        files = self._writer.write([item.data for _, item in several], read=reads)
         if files is None:
             return []
-        for (each, _), (path, mtime_ns) in zip(several, files, strict=True):
-            assert each.instance is not None
-            each.path, each.instance.mtime_ns = path, mtime_ns
+        for (each, _), file in zip(several, files, strict=True):
+            each.path = file.path
+            if reads:
+                each.instance, each.problem = file.instance, file.problem
+                self._judge(each)
+            elif each.instance is not None:
+                each.instance.mtime_ns = file.mtime_ns
         self.count_bytes(sum(item.size for _, item in several))
         return [each for each, _ in several]
+
+    def _look_in_memory(self, written: _Written, given: Given) -> bool:
+        """Whether it is wanted, before it is anywhere. Files of odd forms have to be there to be read."""
+        instance, problem = self._looked_at("", given.data, given.size, 0)
+        if instance is None:
+            return False
+        written.instance, written.problem = instance, problem
+        self._judge(written)
+        return written.problem is None
 
     def _put_aside(self, written: _Written, given: Given, disk: Disk) -> None:
         if not written.path:
@@ -413,11 +419,11 @@ class Arrivals:
         with self._lock:
             self._rows.append(instance)
 
-    def _rename_elsewhere(self, written: list[_Written], writer: Writer) -> None:
+    def _rename_elsewhere(self, written: list[_Written]) -> None:
         """As far as that goes; `_take` does the rest."""
         wanted = [(each, self._path_of(each.instance)) for each in written if each.instance is not None]
         if wanted:
-            done = writer.rename([(each.path, path) for each, path in wanted])
+            done = self._writer.rename([(each.path, path) for each, path in wanted])
             for (each, path), well in zip(wanted, done, strict=True):
                 if well:
                     each.path, each.placed = path, True
@@ -499,6 +505,7 @@ class Arrivals:
             self._closing = True
             self._lock.notify_all()
         self._threads[-1].join()
+        self._writer.close()
         self._aside.close()
 
 
