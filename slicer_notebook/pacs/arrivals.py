@@ -152,6 +152,14 @@ class _Written:
             _remove(self.path)
 
 
+def _is_there(path: str, instance: Instance | None) -> bool:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return False
+    return instance is not None and (found.st_size, found.st_mtime_ns) == (instance.size, instance.mtime_ns)
+
+
 def _write_all(file: int, data: bytes | bytearray) -> None:
     rest = memoryview(data)
     while rest:
@@ -425,7 +433,8 @@ class Arrivals:
         if wanted:
             done = self._writer.rename([(each.path, path) for each, path in wanted])
             for (each, path), well in zip(wanted, done, strict=True):
-                if well:
+                # One that was killed may have done it, and not said so.
+                if well or (not os.path.exists(each.path) and _is_there(path, each.instance)):
                     each.path, each.placed = path, True
 
     def _path_of(self, instance: Instance) -> str:

@@ -61,6 +61,8 @@ _ALIVE_EVERY: Final = 0.5
 _HANDSHAKE: Final = 10.0
 #: Refused: cannot understand (PS3.4 B.2.3).
 _CANNOT_UNDERSTAND: Final = 0xC000
+#: Seconds that what is being written may take.
+_SETTLE: Final = 5.0
 _BUFFER: Final = 4 << 20
 
 
@@ -96,6 +98,8 @@ class _Part:
         self._unasked = False
         #: what was read of it in memory, and found whole
         self._instance: Instance | None = None
+        #: who is to have it, once its sender has been told that it is taken
+        self._found: list[Expectation] = []
         self._alive()
 
     def _open(self) -> None:
@@ -137,7 +141,8 @@ class _Part:
             raise self._expectations[0].failed(exc) from exc
         self._buffer = bytearray()
 
-    def done(self) -> None:
+    def judge(self) -> None:
+        """See `JudgedPart.judge`."""
         found: list[Expectation] | None = None
         data = self._buffer if self._file < 0 else bytearray()
         if data:
@@ -146,18 +151,40 @@ class _Part:
             if instance is not None:
                 found = self._expectations = self._takers(instance)
                 self._instance = instance if problem is None else None
+        if found and not self._unasked:
+            # Asked for: who has asked counts what comes, and waits until it is told of.
+            self._found = found
+            self._server.begin(found)
+            return
         if found != []:
-            self._flush()
-            if self._instance is not None:
-                self._instance.mtime_ns = os.fstat(self._file).st_mtime_ns
-            os.close(self._file)
-            self._file = -1
+            self._close()
         if found is None:
             found = self._takers_of_the_file()
         if not found:
             self._refuse(NOT_AUTHORIZED, "an instance of a study that nobody expects was refused")
         if self._unasked:
             self._check_whole()
+        self._give(found)
+
+    def done(self) -> None:
+        found, self._found = self._found, []
+        if found:
+            try:
+                self._close()
+                self._give(found)
+            finally:
+                self._server.end(found)
+
+    def _close(self) -> None:
+        """All of it is in the file."""
+        self._flush()
+        if self._instance is not None:
+            self._instance.mtime_ns = os.fstat(self._file).st_mtime_ns
+        os.close(self._file)
+        self._file = -1
+
+    def _give(self, found: list[Expectation]) -> None:
+        """Have the file go to whom it belongs to, and tell them."""
         try:
             # Two that expect the same have it both; a file has one owner, so each has a name of its own for it.
             paths = [self._put(expectation, last=number == len(found)) for number, expectation in enumerate(found, 1)]
@@ -258,6 +285,7 @@ class _Server:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
+        self._ended = threading.Condition(self._lock)
         self._expectations: dict[tuple[int, int], Awaited] = {}
         self._clients: set[Client] = set()
         self._connections = 0
@@ -309,7 +337,10 @@ class _Server:
                 self._expectations[id(client), expectation.id] = expectation
             elif words["do"] == "await":
                 self._expectations[id(client), int(words["id"])] = AwaitedReport(client, words)
+            elif words["do"] == "sync":
+                self._settle(client)
             elif words["do"] == "forget":
+                self._settle(client)
                 self._forget((id(client), int(words["id"])))
             elif words["do"] == "receipt":
                 receipt = self._receipts.get(int(words["receipt"]))
@@ -317,6 +348,24 @@ class _Server:
                     receipt.give(0 if words["kept"] else OUT_OF_RESOURCES)
                 return
         client.tell(event="answer", id=words["id"], move_id=move_id)
+
+    def begin(self, expectations: list[Expectation]) -> None:
+        """Something is about to be told to the clients of these."""
+        with self._lock:
+            for each in expectations:
+                each.untold += 1
+
+    def end(self, expectations: list[Expectation]) -> None:
+        """It has been told, or cannot be."""
+        with self._ended:
+            for each in expectations:
+                each.untold -= 1
+            self._ended.notify_all()
+
+    def _settle(self, client: Client) -> None:
+        """Wait until a client has been told of all whose sender has been told that it was taken. With the lock held."""
+        expected = [each for each in self._expectations.values() if isinstance(each, Expectation)]
+        self._ended.wait_for(lambda: not any(e.untold for e in expected if e.client is client), _SETTLE)
 
     def _forget(self, key: tuple[int, int]) -> None:
         """With the lock held."""

@@ -37,6 +37,8 @@ class Expectation(Awaited):
         self.keep = bool(words["keep"])
         #: when its client was last told that something comes
         self.told = 0.0
+        #: instances whose senders were told that they were taken, and of which its client was not told yet
+        self.untold = 0
 
     def failed(self, exc: OSError) -> StorageError:
         """Tell its client that nothing can be kept for it."""

@@ -6,7 +6,7 @@ import contextlib
 import struct
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from slicer_notebook.errors import PacsAnswerError, PacsError, StorageError
 from slicer_notebook.pacs.dimse import messages as m
@@ -14,7 +14,7 @@ from slicer_notebook.pacs.dimse.association import Association, Message, fragmen
 from slicer_notebook.pacs.dimse.negotiation import IMPLEMENTATION
 from slicer_notebook.pacs.model import Part
 
-__all__ = ["Incoming", "NotTakenError"]
+__all__ = ["Incoming", "JudgedPart", "NotTakenError"]
 
 #: Refused: out of resources; cannot understand (PS3.4 B.2.3).
 OUT_OF_RESOURCES, _CANNOT_UNDERSTAND = 0xA700, 0xC000
@@ -25,7 +25,7 @@ _MOST_COMMAND, _MOST_IDENTIFIER = 1 << 16, 1 << 24
 
 
 class NotTakenError(Exception):
-    """A part's `done` raises it where an instance is not taken; its sender is told so. Never reaches a user.
+    """`JudgedPart.judge` raises it where an instance is not taken; its sender is told so. Never reaches a user.
 
     Attributes:
         status: of the answer (PS3.4 B.2.3).
@@ -34,6 +34,19 @@ class NotTakenError(Exception):
     def __init__(self, status: int) -> None:
         super().__init__(f"status {status:04X}")
         self.status = status
+
+
+@runtime_checkable
+class JudgedPart(Part, Protocol):
+    """One that may not be taken in the end."""
+
+    def judge(self) -> None:
+        """It has come whole, and its sender waits for the answer. What can be done afterwards, is `done`'s.
+
+        Raises:
+            NotTakenError: it is not taken; it is discarded then.
+            StorageError: nothing more can be kept.
+        """
 
 
 class Incoming:
@@ -148,20 +161,27 @@ class Incoming:
             with self._telling():
                 self._part.write(data)
                 if last:
-                    self._taken(self._part)
+                    self._judge(self._part)
         if last:
             self._store = None
-            self._answer(*coming, self._refusal)
+            part, self._part = self._part, None
+            try:
+                # First of all: the peer sends the next one meanwhile.
+                self._answer(*coming, self._refusal)
+            finally:
+                if part is not None:
+                    part.done()
+                    self.count += 1
 
-    def _taken(self, part: Part) -> None:
-        try:
-            part.done()
-        except NotTakenError as exc:
-            self._refusal = exc.status
-            self.close()
-        else:
-            self._part, self._refusal = None, m.SUCCESS
-            self.count += 1
+    def _judge(self, part: Part) -> None:
+        """Whether what has come whole is taken, where that is not known before."""
+        self._refusal = m.SUCCESS
+        if isinstance(part, JudgedPart):
+            try:
+                part.judge()
+            except NotTakenError as exc:
+                self._refusal = exc.status
+                self.close()
 
     def _answer_data(self, context: int, command: m.Command, data: memoryview, last: bool) -> None:
         self._identifier += data
