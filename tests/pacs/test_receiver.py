@@ -10,9 +10,11 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -20,10 +22,11 @@ import pytest
 
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.errors import PacsError, PacsRefusedError, PacsUnreachableError
-from slicer_notebook.pacs import receiver_client
+from slicer_notebook.pacs import receiver, receiver_client
 from slicer_notebook.pacs.dimse.association import Peer
 from slicer_notebook.pacs.dimse.store import read_meta, store
 from slicer_notebook.pacs.receiver_client import ReceiverClient
+from slicer_notebook.pacs.receiver_clients import Expectation
 from slicer_notebook.pacs.server import DimseAddress, Server
 from slicer_notebook.testing import Orthanc, free_port
 from tests.pacs.peers.data import Data, write_series_of
@@ -86,6 +89,42 @@ def test_what_is_expected_comes(client: ReceiverClient, pacs_data: Data, tmp_pat
     assert read_meta(str(sink.files[0])).sop_instance == uid
     for file in (tmp_path / "run").iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_all_that_was_answered_is_told_of_before_it_is_settled(
+    client: ReceiverClient, pacs_data: Data, tmp_path: Path
+) -> None:
+    study = pacs_data.study("thorax")
+    files = [read_meta(str(path)) for path in study.instances.values()]
+    peer = Peer(DimseAddress("OURS", "127.0.0.1", client._server.port, tls=False), PACS, "ours", timeout=5)
+    sink = Kept(tmp_path)
+    with client.expecting(study.uid, sink) as expected:
+        for count in range(1, 21):
+            store(peer, files, lambda _path, problem: pytest.fail(problem) if problem else None, lambda: False)
+            expected.settle()
+            assert expected.count == count * len(files)
+    assert len(sink.files) == 20 * len(files)
+
+
+@pytest.mark.parametrize("do", ["sync", "forget"])
+def test_what_is_written_after_the_answer_is_waited_for(tmp_path: Path, do: str) -> None:
+    said: list[dict[str, Any]] = []
+    client = SimpleNamespace(tell=lambda **words: said.append(words))
+    words = {"id": 1, "called": "OURS", "callers": [], "addresses": [], "study": "1.2", "series": "", "keep": False}
+    server = receiver._Server(receiver.Settings(bind="127.0.0.1", port=0, key=""))
+    server._do(client, {"do": "expect", **words, "aside": str(tmp_path)})  # type: ignore[arg-type]
+    expectation = server._expectations[id(client), 1]
+    assert isinstance(expectation, Expectation)
+    server.begin([expectation])
+    asking = threading.Thread(target=server._do, args=(client, {"do": do, "id": 1}), daemon=True)
+    asking.start()
+    asking.join(0.1)
+    assert asking.is_alive()
+    expectation.tell("came")
+    server.end([expectation])
+    asking.join(10)
+    assert not asking.is_alive()
+    assert [each["event"] for each in said] == ["answer", "came", "answer"]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ It takes reports of storage commitment, too (PS3.4 annex J).
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import socket
 import time
@@ -38,6 +39,8 @@ __all__ = ["Opener", "Rejection", "serve_association"]
 IDLE: Final = 120.0
 #: Seconds that a peer has to ask for an association, once it is connected (the timer of PS3.8 9.1.5).
 _NEGOTIATION: Final = 30.0
+#: Seconds that one that was rejected has to close the connection.
+_ARTIM: Final = 2.0
 
 
 class Rejection(NamedTuple):
@@ -124,6 +127,7 @@ def serve_association(
             transport.write(
                 reject_unit(transient=rejection.transient, source=rejection.source, reason=rejection.reason)
             )
+            _let_hang_up(transport)
             return
         chosen = _chosen(request)
         transport.write(accept_unit(request, chosen, _roles(request, chosen)))
@@ -137,6 +141,14 @@ def serve_association(
         transport.abort()
     finally:
         transport.close()
+
+
+def _let_hang_up(transport: Transport) -> None:
+    """It is the peer's to close the connection (PS3.8 9.2.3, AE-8 and state 13): some hear only that it was closed."""
+    transport.timeout, transport.until = _ARTIM, time.monotonic() + _ARTIM
+    with contextlib.suppress(PacsError, JobCancelledError):
+        while True:
+            transport.read()
 
 
 def _roles(request: Requested, chosen: dict[int, str]) -> dict[str, tuple[bool, bool]]:

@@ -11,21 +11,23 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pydicom import dcmread
 from pynetdicom import AE, build_context
 
+from slicer_notebook.errors import PacsUnreachableError, StorageError
 from slicer_notebook.pacs.dimse import messages as m
 from slicer_notebook.pacs.dimse import scp
 from slicer_notebook.pacs.dimse.association import Peer, associate
 from slicer_notebook.pacs.dimse.find import SYNTAXES, VERIFICATION
-from slicer_notebook.pacs.dimse.incoming import NotTakenError
+from slicer_notebook.pacs.dimse.incoming import Incoming, NotTakenError
 from slicer_notebook.pacs.dimse.negotiation import MAX_PDU, Proposal, Requested, request_unit
 from slicer_notebook.pacs.dimse.scp import CALLED_UNKNOWN, CALLING_UNKNOWN, NO_ROOM, Rejection, serve_association
 from slicer_notebook.pacs.dimse.store import read_meta, store
-from slicer_notebook.pacs.dimse.transport import ABORT, ASSOCIATE_AC, DATA
+from slicer_notebook.pacs.dimse.transport import ABORT, ASSOCIATE_AC, ASSOCIATE_RJ, DATA
 from slicer_notebook.pacs.model import never
 from slicer_notebook.pacs.server import DimseAddress
 from tests.dicom.make import CT, MR, write_series
@@ -180,15 +182,21 @@ def test_pynetdicom_echoes_stores_and_asks_for_what_is_not_there(served: Served,
     with by_pynetdicom(served, build_context(VERIFICATION), build_context(CT, [EXPLICIT])) as association:
         assert association.is_established
         assert association.acceptor.maximum_length == MAX_PDU
-        assert association.send_c_echo().Status == 0
-        assert association.send_c_store(dcmread(path)).Status == 0
+
+        def ready() -> Any:
+            # What answers sooner than it listens again is not heard: two of its threads may take an answer.
+            until(lambda: not association._is_paused)
+            return association
+
+        assert ready().send_c_echo().Status == 0
+        assert ready().send_c_store(dcmread(path)).Status == 0
         served.status = 0xA700
-        assert association.send_c_store(dcmread(path)).Status == 0xA700
+        assert ready().send_c_store(dcmread(path)).Status == 0xA700
         # Unrecognized operation (PS3.7 C.5.11), without a data set and with one.
         for information in (None, dcmread(path, stop_before_pixels=True)):
-            status, _ = association.send_n_action(information, 1, CT, "1.2.3")
+            status, _ = ready().send_n_action(information, 1, CT, "1.2.3")
             assert status.Status == 0x0211
-        assert association.send_c_echo().Status == 0
+        assert ready().send_c_echo().Status == 0
     assert len(served.sink.done) == 1
     assert served.requests[0].calling == "PACS"
 
@@ -232,6 +240,20 @@ def test_rejections_are_read_by_others(served: Served, rejection: Rejection) -> 
         )  # fmt: skip
     until(lambda: served.noted)
     assert served.noted == ["127.0.0.1: an association of 'PACS' to 'OURS' was rejected"]
+
+
+def test_who_is_rejected_hangs_up(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    served.rejection = CALLING_UNKNOWN
+    with raw(served) as talk:
+        talk.send(request_unit("OURS", "PACS", [STORAGE]))
+        assert talk.read()[0] == ASSOCIATE_RJ
+        assert served.ended == 0
+    until(lambda: served.ended == 1)
+    monkeypatch.setattr(scp, "_ARTIM", 0.2)
+    with raw(served) as talk:
+        talk.send(request_unit("OURS", "PACS", [STORAGE]))
+        assert talk.read()[0] == ASSOCIATE_RJ
+        until(lambda: served.ended == 2)  # one that does not is not waited for any longer
 
 
 def test_contexts_of_all_ids(served: Served) -> None:
@@ -315,15 +337,11 @@ def statuses(talk: Conversation, count: int) -> list[int | None]:
 
 
 def test_each_instance_has_its_answer(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    part = type(served.sink.open())
-    taken = part.done
-
-    def done(self: Any) -> None:
-        if b"refuse me" in bytes(self._data):
+    def judge(part: Any) -> None:
+        if b"refuse me" in bytes(part._data):
             raise NotTakenError(0xA900)
-        taken(self)
 
-    monkeypatch.setattr(part, "done", done)
+    monkeypatch.setattr(type(served.sink.open()), "judge", judge, raising=False)
     with raw(served, STORAGE) as talk:
         for data in (b"\1\2", b"refuse me!", b"\3\4"):
             talk.send(unit(DATA, value(1, 3, c_store()) + value(1, 2, data)))
@@ -396,3 +414,79 @@ def test_nothing_of_a_patient_is_noted(served: Served, tmp_path: Path) -> None:
     until(lambda: served.ended)
     assert served.noted
     assert not any(text in said for said in served.noted for text in ("Doe", "SECRET1", file.sop_instance))
+
+
+# -- when it is answered -----------------------------------------------------------------------------------------------
+
+
+class Order:
+    """A part that notes when it is asked what."""
+
+    def __init__(self, said: list[str], judges: bool, fails: bool) -> None:
+        self._said, self._fails = said, fails
+        if judges:
+            self.judge = lambda: said.append("judge")
+
+    def write(self, data: Any) -> None:
+        del data
+
+    def done(self) -> None:
+        self._said.append("done")
+        if self._fails:
+            raise StorageError("no room")
+
+    def discard(self) -> None:
+        self._said.append("discard")
+
+
+@pytest.mark.parametrize("judges", [False, True])
+def test_the_answer_goes_out_before_it_is_put_away(judges: bool) -> None:
+    said: list[str] = []
+    incoming = of_one_instance(said, Order(said, judges, fails=False))
+    with pytest.raises(PacsUnreachableError):
+        incoming.next()
+    assert said == [*(["judge"] if judges else []), "answer 0000", "done"]
+    assert incoming.count == 1
+
+
+def test_what_has_come_whole_is_kept_also_where_its_sender_is_gone() -> None:
+    said: list[str] = []
+    incoming = of_one_instance(said, Order(said, judges=False, fails=False), hears=False)
+    with pytest.raises(PacsUnreachableError):
+        incoming.next()
+    assert said == ["done"]
+    assert incoming.count == 1
+
+
+def test_an_instance_that_cannot_be_put_away_ends_it() -> None:
+    said: list[str] = []
+    incoming = of_one_instance(said, Order(said, judges=True, fails=True))
+    with pytest.raises(StorageError):
+        incoming.next()
+    incoming.close()
+    assert said == ["judge", "answer 0000", "done"]
+    assert incoming.count == 0
+
+
+def of_one_instance(said: list[str], part: Order, *, hears: bool = True) -> Incoming:
+    """One instance comes, and then the connection is lost. ``hears``: the peer hears the answer."""
+    command = m.command_bytes(command=m.C_STORE_RQ, message_id=1, data_set_type=1, sop_class=CT, sop_instance="1.2.3")
+    units = [m.pdv(1, command, command=True, last=True)[6:], m.pdv(1, b"data", command=False, last=True)[6:]]
+
+    def unit_of() -> memoryview:
+        if not units:
+            raise PacsUnreachableError("lost")
+        return memoryview(units.pop(0))
+
+    def write(data: bytes) -> None:
+        if not hears:
+            raise PacsUnreachableError("lost")
+        said.append(f"answer {m.parse_command(data[12:]).status:04X}")
+
+    association = SimpleNamespace(
+        unit=unit_of,
+        peer=Peer(DimseAddress("PACS", "127.0.0.1", 104, tls=False), "OURS", "peer"),
+        agreement=SimpleNamespace(contexts={1: SimpleNamespace(as_scp=True, transfer=EXPLICIT)}),
+        transport=SimpleNamespace(write=write),
+    )
+    return Incoming(association, lambda _command: part)  # type: ignore[arg-type]
