@@ -233,7 +233,7 @@ def test_what_is_taken_of_what_is_offered(served: Served, abstract: str, offered
 def test_rejections_are_read_by_others(served: Served, rejection: Rejection) -> None:
     served.rejection = rejection
     with by_pynetdicom(served, build_context(VERIFICATION)) as association:
-        assert association.is_rejected
+        until(lambda: association.is_rejected)  # `associate` may return just before that is set
         answer = association.acceptor.primitive
         assert (answer.result, answer.result_source, answer.diagnostic) == (
             2 if rejection.transient else 1, rejection.source, rejection.reason,
