@@ -312,7 +312,7 @@ class Arrivals:
         # All of what is put aside by another process, which renames it, too.
         by_another: list[_Written] = []
         try:
-            if at_once and self._writer.ready():
+            if at_once and any(item.data for item in given) and self._writer.ready():
                 by_another = self._write_elsewhere(written, given)
             for each, item in zip(written, given, strict=True):
                 if each.path == item.path and each.problem is None:

@@ -232,16 +232,13 @@ def test_an_instance_that_is_not_taken_does_not_end_it(
 ) -> None:
     sink = Memory()
     refused: list[int] = []
-    part = type(sink.open())
-    taken = part.done
 
-    def done(self: object) -> None:
+    def judge(_part: object) -> None:
         if len(refused) < 3:
             refused.append(1)
             raise NotTakenError(0xA900)
-        taken(self)
 
-    monkeypatch.setattr(part, "done", done)
+    monkeypatch.setattr(type(sink.open()), "judge", judge, raising=False)
     with pytest.raises(WayFailedError, match="3 failed"):
         way(liar.url).fetch(Fetch(study=thorax.uid, sop_classes=classes(thorax)), sink, never)  # type: ignore[arg-type]
     assert len(sink.done) == 28
