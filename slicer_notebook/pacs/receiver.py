@@ -92,7 +92,9 @@ class _Part:
         self._size = 0
         #: what is not in the file yet: all of it, while there is none
         self._buffer = bytearray()
-        self._path: Path | None = None
+        self._path: str | None = None
+        #: in the folder of which client that is
+        self._aside: Path | None = None
         self._file = -1
         #: whether nobody has asked for it, and somebody keeps it
         self._unasked = False
@@ -106,7 +108,8 @@ class _Part:
         problem = StorageError("What arrives cannot be kept.")
         while self._expectations:
             try:
-                self._path = path = _new_in(self._expectations[0].aside)
+                self._aside = self._expectations[0].aside
+                self._path = path = _new_in(self._aside)
                 self._file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o600)
             except OSError as exc:
                 self._path = None
@@ -198,7 +201,7 @@ class _Part:
             if self._unasked and expectation.keep:
                 words["receipt"], receipt = self._server.receipt(expectation)
                 receipts[words["receipt"]] = receipt
-            expectation.tell("came", path=str(path), size=self._size, **words)
+            expectation.tell("came", path=path, size=self._size, **words)
         if receipts:
             self._server.await_receipts(receipts)
 
@@ -211,16 +214,16 @@ class _Part:
         """What nobody asked for is asked for no second time: its sender is told what is wrong with it."""
         instance, problem = self._instance, None
         if instance is None:
-            instance, problem = looked_at(str(self._path), b"", self._size, 0)
+            instance, problem = looked_at(self._path or "", b"", self._size, 0)
         if instance is not None and problem is None:
             problem = unfit(instance)
         if problem is not None:
             self._refuse(_CANNOT_UNDERSTAND, f"an instance that nobody asked for was refused: {problem}")
 
-    def _put(self, expectation: Expectation, *, last: bool) -> Path:
+    def _put(self, expectation: Expectation, *, last: bool) -> str:
         """The file, in the folder of a client; given away, if nobody else is to have it."""
         assert self._path is not None
-        if last and self._path.parent.parent == expectation.aside:
+        if last and self._aside == expectation.aside:
             path, self._path = self._path, None
             return path
         try:
@@ -234,7 +237,7 @@ class _Part:
                 # With its time: two that have one index must not tell it of different ones.
                 shutil.copy2(self._path, path)
         except OSError as exc:
-            path.unlink(missing_ok=True)
+            _remove(path)
             raise expectation.failed(exc) from exc
         return path
 
@@ -266,19 +269,32 @@ class _Part:
             os.close(self._file)
             self._file = -1
         if self._path is not None:
-            self._path.unlink(missing_ok=True)
+            _remove(self._path)
 
 
-def _new_in(aside: Path) -> Path:
+def _remove(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def _new_in(aside: Path) -> str:
     """The path of a new file. Each thread has a folder of its own: in one, files are made and renamed one at a time.
 
     Raises:
         OSError: the folder cannot be made.
     """
     folder = f"{aside}{os.sep}from-{threading.get_native_id()}"
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(folder, mode=0o700)
-    return Path(folder, uuid.uuid4().hex)
+    if folder != getattr(_here, "folder", None) or not os.path.isdir(folder):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, mode=0o700)
+        _here.folder = folder
+    return f"{folder}{os.sep}{_PROCESS}-{next(_numbers)}"
+
+
+_PROCESS: Final = uuid.uuid4().hex
+_numbers = itertools.count()
+#: of a thread: the folder that it has made last
+_here = threading.local()
 
 
 class _Server:

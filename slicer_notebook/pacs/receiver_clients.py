@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import queue
 import threading
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,8 +17,11 @@ __all__ = ["NOT_AUTHORIZED", "OUT_OF_RESOURCES", "Client", "Expectation", "Recei
 NOT_AUTHORIZED, OUT_OF_RESOURCES = 0x0124, 0xA700
 #: What waits to be heard by one client at most: one that hears nothing is given up.
 _MOST_UNHEARD: Final = 10_000
-#: Words that go out together at most.
-_AT_ONCE: Final = 100
+#: Of what comes, so many words go out together, or all that there are after so many seconds: a thread that is woken
+#: for each instance keeps the one that reads from its work.
+_AT_ONCE, _GATHER = 64, 0.02
+#: Events that wait for others.
+_UNHURRIED: Final = frozenset({"came", "alive"})
 #: Seconds that a client has to write what was sent unasked.
 _RECEIPT: Final = 60.0
 
@@ -71,34 +73,54 @@ class Client:
 
     def __init__(self, line: Line) -> None:
         self.line = line
-        self._unheard: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._changed = threading.Condition()
+        self._unheard: list[dict[str, Any]] = []
+        #: when the first of them came, and whether one of them is waited for
+        self._since = 0.0
+        self._hurried = self._closed = False
         threading.Thread(target=self._speak, name="pacs-tell", daemon=True).start()
 
     def tell(self, **words: Any) -> None:
         """Say something, without waiting: a client that does not listen must hold up no other."""
-        if self._unheard.qsize() > _MOST_UNHEARD:
-            self.line.close()
-        else:
-            self._unheard.put(words)
+        with self._changed:
+            if len(self._unheard) > _MOST_UNHEARD:
+                self.line.close()
+                return
+            if not self._unheard:
+                self._since = time.monotonic()
+            self._unheard.append(words)
+            self._hurried = self._hurried or words["event"] not in _UNHURRIED or "receipt" in words
+            if self._hurried or len(self._unheard) in (1, _AT_ONCE):
+                self._changed.notify()
+
+    def _next(self) -> list[dict[str, Any]]:
+        """What is to be said next; empty at the end."""
+        with self._changed:
+            while not self._closed:
+                if not self._unheard:
+                    self._changed.wait()
+                elif self._hurried or len(self._unheard) >= _AT_ONCE:
+                    break
+                elif (rest := self._since + _GATHER - time.monotonic()) > 0:
+                    self._changed.wait(rest)
+                else:
+                    break
+            several, self._unheard, self._hurried = self._unheard, [], False
+            return several
 
     def _speak(self) -> None:
-        more = True
-        while more:
-            several = [self._unheard.get()]
-            with contextlib.suppress(queue.Empty):
-                while len(several) < _AT_ONCE:
-                    several.append(self._unheard.get_nowait())
-            more = None not in several
-            said = [words for words in several if words is not None]
-            if any("receipt" in words for words in said):
+        while several := self._next():
+            if any("receipt" in words for words in several):
                 self.line.hurry()
             try:
-                self.line.say_all(said)
+                self.line.say_all(several)
             except OSError:
                 return  # it is gone, which whoever listens to it notices, too
 
     def close(self) -> None:
         """It is gone."""
-        self._unheard.put(None)
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
         self.line.close()
         self.line.release()

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import hmac
-import json
 import secrets
 import socket
 import threading
 from collections.abc import Iterable
 from typing import Any, Final
+
+import msgspec
 
 __all__ = ["Line", "answered", "called"]
 
@@ -42,7 +43,7 @@ class Line:
 
     def say_all(self, several: Iterable[dict[str, Any]]) -> None:
         """Say several things at once. Raises as `say`."""
-        data = b"".join(json.dumps(words).encode() + b"\n" for words in several)
+        data = b"".join(msgspec.json.encode(words) + b"\n" for words in several)
         with self._sending:
             self._sock.sendall(data)
 
@@ -68,10 +69,10 @@ class Line:
             raise EOFError
         if not line.endswith(b"\n"):
             raise ValueError("half a line, or one that is too long")
-        words = json.loads(line)
-        if not isinstance(words, dict):
-            raise ValueError("no object")
-        return words
+        try:
+            return msgspec.json.decode(line, type=dict[str, Any])
+        except msgspec.MsgspecError as exc:
+            raise ValueError("no object") from exc
 
     def close(self) -> None:
         """End it; whoever waits for something is woken. A second time, nothing."""
