@@ -239,11 +239,11 @@ def test_a_server_that_ends_by_itself_is_noticed(cage: Caged) -> None:
 def test_asked_to_end_it_has_time_and_is_killed_then(cage: Caged) -> None:
     code = "import signal, sys; signal.signal(15, lambda *_: print('asked', flush=True))\n" + SERVER
     cage.start([sys.executable, "-c", code, str(cage.ports[0])])
-    until(lambda: "listening" in cage.log)
+    until(lambda: "listening\n" in cage.log)
     began = time.monotonic()
     cage.end(grace=0.3)
     assert 0.3 <= time.monotonic() - began < 5
-    assert cage.log.endswith("asked\n")
+    assert cage.log.endswith("listening\nasked\n")
 
 
 def test_nothing_is_left_after_close(cage: Caged) -> None:
