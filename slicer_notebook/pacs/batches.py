@@ -14,7 +14,7 @@ from slicer_notebook.dicom.records import Instance
 __all__ = ["Batches", "Given"]
 
 #: Bytes in memory that wait to be written; a new one waits for its place then.
-WAITING: Final = 64 << 20
+WAITING: Final = 32 << 20
 #: Instances, and bytes of them, in a batch at most.
 BATCH, BATCH_BYTES = 64, 8 << 20
 #: Seconds that a batch waits for more: a thread that is woken for each instance keeps the one that reads from its work.
