@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import msgspec
 
 from slicer_notebook.dicom.records import Series
 from slicer_notebook.errors import ArgumentError, UidNotFoundError
+from slicer_notebook.session.following import Following
 from slicer_notebook.session.handles import Volume
 from slicer_notebook.session.job import Job
 from slicer_notebook.session.progress import shown
@@ -180,38 +180,15 @@ class LoadQueue:
         return self.entries()._repr_html_()
 
 
-class _Waiting:
-    """Follows entries until all have ended; its `job` ends then."""
+class _Waiting(Following[Loads]):
+    """Follows entries until all have ended."""
 
     def __init__(self, session: Session, ids: list[int]) -> None:
-        self._session = session
-        self._wanted = ids
         self._known: dict[int, Load] = {}
-        self._lock = threading.Lock()
-        link = session._link
-        self.job: Job[Loads] = Job("loads.wait", cancel=self._cancel, pump=link._pump(), post=link.post)
-        self._subscriptions = [session.on("loads", self._news), session.on("closed", self._lost)]
-        self.job.add_done_callback(self._end)
-        # What has ended before this listened tells no news.
-        session.submit("loads.list").add_done_callback(self._listed)
+        super().__init__(session, "loads.wait", ids, event="loads", listing="loads.list", cancelling="loads.cancel")
 
-    def _cancel(self) -> None:
-        if self._wanted:
-            self._session.submit("loads.cancel", ids=self._wanted)
-
-    def _end(self, _job: Job[Loads]) -> None:
-        for subscription in self._subscriptions:
-            subscription.close()
-
-    def _lost(self, error: BaseException) -> None:
-        self.job.deliver(None, error)
-
-    def _listed(self, job: Job[Any]) -> None:
-        error = job.exception(0)
-        if error is not None:
-            self.job.deliver(None, error)
-            return
-        found = _loads(job.result(0))
+    def _found(self, raw: list[dict[str, Any]]) -> None:
+        found = _loads(raw)
         gone = sorted({*self._wanted} - {load.id for load in found} - self._known.keys())
         self._take(found)
         if gone:

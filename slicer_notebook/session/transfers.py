@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from slicer_notebook.errors import (
     by_name,
 )
 from slicer_notebook.pacs.prompts import in_words
+from slicer_notebook.session.following import Following
 from slicer_notebook.session.job import Job
 
 if TYPE_CHECKING:
@@ -168,47 +168,26 @@ def transfer_job(session: Session, number: int) -> Job[Transfer]:
     return _Following(session, number).job
 
 
-class _Following:
-    """Follows a transfer; its `job` ends with it."""
-
+class _Following(Following[Transfer]):
     def __init__(self, session: Session, number: int) -> None:
-        self._session = session
-        self._number = number
-        self._lock = threading.Lock()
-        link = session._link
-        self.job: Job[Transfer] = Job("pacs.retrieve", cancel=self._cancel, pump=link._pump(), post=link.post)
-        self._subscriptions = [session.on("transfers", self._news), session.on("closed", self._lost)]
-        self.job.add_done_callback(self._end)
-        # What has ended before this listened tells no news.
-        session.submit("pacs.transfers").add_done_callback(self._listed)
+        super().__init__(
+            session, "pacs.retrieve", [number], event="transfers", listing="pacs.transfers", cancelling="pacs.cancel"
+        )
 
-    def _cancel(self) -> None:
-        self._session.submit("pacs.cancel", ids=[self._number])
-
-    def _end(self, _job: Job[Transfer]) -> None:
-        for subscription in self._subscriptions:
-            subscription.close()
-
-    def _lost(self, error: BaseException) -> None:
-        self.job.deliver(None, error)
-
-    def _listed(self, job: Job[Any]) -> None:
-        error = job.exception(0)
-        if error is not None:
-            self.job.deliver(None, error)
-        elif not any(each["id"] == self._number for each in job.result(0)):
-            gone = UidNotFoundError(
-                "That transfer is not there any more.",
-                expected="an entry of slicer.transfers.entries()",
-                got=str(self._number),
-            )
-            self.job.deliver(None, gone)
-        else:
-            self._news({"entries": job.result(0)})
+    def _found(self, raw: list[dict[str, Any]]) -> None:
+        if any(each["id"] in self._wanted for each in raw):
+            self._news({"entries": raw})
+            return
+        gone = UidNotFoundError(
+            "That transfer is not there any more.",
+            expected="an entry of slicer.transfers.entries()",
+            got=str(self._wanted[0]),
+        )
+        self.job.deliver(None, gone)
 
     def _news(self, event: dict[str, Any]) -> None:
         for raw in event["entries"]:
-            if raw["id"] == self._number:
+            if raw["id"] in self._wanted:
                 self._take(msgspec.convert(raw, Transfer))
 
     def _take(self, transfer: Transfer) -> None:
