@@ -66,7 +66,7 @@ class HelperProcess:
 
     Args:
         function: ``module:function`` to run.
-        script: a file to run in its place, with nothing but the standard library.
+        script: a file to run in its place, with what ``site`` would load left out: it begins sooner.
         pipe_size: bytes that each pipe holds, where the system lets them be set (Linux); -1: its own choice.
     """
 

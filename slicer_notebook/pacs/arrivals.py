@@ -22,7 +22,7 @@ from typing import Final
 from slicer_notebook.dicom.index import Index
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.errors import StorageError
-from slicer_notebook.pacs.aside import Aside
+from slicer_notebook.pacs.aside import Aside, write_all
 from slicer_notebook.pacs.batches import Batches, Given
 from slicer_notebook.pacs.disk import Disk
 from slicer_notebook.pacs.whole import looked_at
@@ -102,7 +102,7 @@ class _Part:
         try:
             if self._file < 0:
                 self._path, self._file = self._arrivals.aside()
-            _write_all(self._file, self._buffer)
+            write_all(self._file, self._buffer)
         except OSError as exc:
             raise self._arrivals.fail(exc) from exc
         self._size += len(self._buffer)
@@ -158,12 +158,6 @@ def _is_there(path: str, instance: Instance | None) -> bool:
     except FileNotFoundError:
         return False
     return instance is not None and (found.st_size, found.st_mtime_ns) == (instance.size, instance.mtime_ns)
-
-
-def _write_all(file: int, data: bytes | bytearray) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(file, rest) :]
 
 
 def _remove(path: str) -> None:
@@ -366,7 +360,7 @@ class Arrivals:
     def _put_aside(self, written: _Written, given: Given, disk: Disk) -> None:
         if not written.path:
             written.path, written.file = self.aside()
-            _write_all(written.file, given.data)
+            write_all(written.file, given.data)
         elif written.file < 0:
             written.file = os.open(written.path, _READ_AND_SYNC)
         else:

@@ -16,7 +16,7 @@ import uuid
 from pathlib import Path
 from typing import Final
 
-__all__ = ["Aside"]
+__all__ = ["Aside", "write_all"]
 
 _NAME: Final = ".arriving"
 #: Names of folders that are not held yet begin so; seconds after which one has been left like that.
@@ -77,6 +77,13 @@ class Aside:
             with contextlib.suppress(OSError):
                 if not _is_held(folder):
                     shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_all(file: int, data: bytes | bytearray | memoryview) -> None:
+    """Write all of it to an open file. Raises OSError."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(file, rest) :]
 
 
 def _held(folder: Path) -> int:

@@ -31,6 +31,7 @@ import msgspec
 from slicer_notebook.dicom.header import NotTakenError, read_header
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.errors import StorageError
+from slicer_notebook.pacs.aside import write_all
 from slicer_notebook.pacs.awaited import Awaited, AwaitedReport
 from slicer_notebook.pacs.dimse.commitment import UNKNOWN_TRANSACTION, Report
 from slicer_notebook.pacs.dimse.control import answered
@@ -135,10 +136,8 @@ class _Part:
     def _flush(self) -> None:
         if self._file < 0:
             self._open()
-        rest = memoryview(self._buffer)
         try:
-            while rest:
-                rest = rest[os.write(self._file, rest) :]
+            write_all(self._file, self._buffer)
         except OSError as exc:
             self.discard()
             raise self._expectations[0].failed(exc) from exc
