@@ -17,12 +17,13 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from slicer_notebook.commands import context
 from slicer_notebook.commands.dicom import _open_index, load_series, volumes_in_reading_order
+from slicer_notebook.commands.entries import Entries
 from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.registry import command
 from slicer_notebook.dicom.records import series_name
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LoadQueue"]
 
-#: Entries that have ended and are kept.
-KEPT: Final = 50
 #: Seconds between two events.
 EVERY: Final = 0.1
 #: Seconds, and the part done, before which nobody knows how long the rest takes.
@@ -119,7 +118,7 @@ class _Amounts:
         return bisect.bisect_right(self._whole, planes), round(self._bytes[done - 1]) if done > 0 else 0
 
 
-class LoadQueue:
+class LoadQueue(Entries[Entry]):
     """The queue of a Slicer, the thread that works it off, and the one that tells of it.
 
     Args:
@@ -128,14 +127,9 @@ class LoadQueue:
     """
 
     def __init__(self, host: Host, job: context.JobContext) -> None:
-        self._host = host
+        super().__init__(host, "loads", EVERY)
         self._job = job
-        self._entries: dict[int, Entry] = {}
         self._next = 1
-        self._changed = threading.Condition()
-        #: What has changed since the last event.
-        self._news: dict[int, Entry] = {}
-        self._gone: list[int] = []
         self._threads: list[threading.Thread] = []
 
     def add(self, series: list[str], by: str, **how: Any) -> list[Entry]:
@@ -165,16 +159,10 @@ class LoadQueue:
         same = (e for e in self._entries.values() if e.goes_on and (e.series, e.database) == (uid, database))
         return next(same, None)
 
-    def plain(self, entries: Iterable[Entry] | None = None) -> list[dict[str, Any]]:
-        """What notebooks are told of these, or of all, oldest first; each once."""
-        with self._changed:
-            wanted = self._entries.values() if entries is None else entries
-            return [entry.plain() for entry in {entry.id: entry for entry in wanted}.values()]
-
     def cancel(self, ids: list[int] | None) -> list[Entry]:
         """Stop these, or all that go on; those that were stopped or are about to."""
         with self._changed:
-            stopped = [e for e in self._entries.values() if e.goes_on and (ids is None or e.id in ids)]
+            stopped = self._going_on(ids)
             for entry in stopped:
                 if entry.context is not None:
                     entry.context.cancelled.set()
@@ -184,43 +172,6 @@ class LoadQueue:
             self._tell(*stopped)
             self._forget_oldest()
         return stopped
-
-    def clear(self, ids: list[int] | None = None) -> list[int]:
-        """Forget those that have ended; their ids."""
-        with self._changed:
-            gone = [e.id for e in self._entries.values() if not e.goes_on and (ids is None or e.id in ids)]
-            self._forget(gone)
-        return gone
-
-    def _forget_oldest(self) -> None:
-        ended = [entry.id for entry in self._entries.values() if not entry.goes_on]
-        self._forget(ended[: max(0, len(ended) - KEPT)])
-
-    def _forget(self, ids: list[int]) -> None:
-        for number in ids:
-            del self._entries[number]
-        self._gone += ids
-        self._changed.notify_all()
-
-    # -- news --------------------------------------------------------------------------------------------------------
-
-    def _tell(self, *entries: Entry) -> None:
-        """These have changed. With the lock held, like all that changes one."""
-        self._news.update((entry.id, entry) for entry in entries)
-        self._changed.notify_all()
-
-    def _tell_news(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._news or self._gone)
-                # Also of one that is gone by now: whoever waits for it learns how it ended.
-                event = {"entries": self.plain(self._news.values()), "gone": self._gone}
-                self._news, self._gone = {}, []
-            try:
-                self._host.tell("loads", event)
-            except Exception:  # noqa: BLE001 - one event that is lost is better than all that follow
-                _log.exception("The notebooks were not told of the load queue.")
-            time.sleep(EVERY)
 
     # -- loading -----------------------------------------------------------------------------------------------------
 

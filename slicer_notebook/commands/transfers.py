@@ -17,12 +17,13 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from slicer_notebook.commands.entries import Entries
 from slicer_notebook.errors import JobCancelledError, SlicerNotebookError, error_in_words
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ __all__ = ["Entry", "Transfers"]
 
 #: Transfers at the same time; each has as many associations as its server's configuration says.
 AT_ONCE: Final = 2
-#: Entries that have ended and are kept.
-KEPT: Final = 50
 #: Seconds between two events.
 EVERY: Final = 0.2
 #: Seconds after which those that go on are told of although nothing has come: their rate and time have changed.
@@ -184,7 +183,7 @@ class Entry:
         return float(round((expected - received) * of_each / self.rate, 1))
 
 
-class Transfers:
+class Transfers(Entries[Entry]):
     """The transfers of a Slicer.
 
     Args:
@@ -200,16 +199,12 @@ class Transfers:
         open_pacs: Callable[[str, str | None, Prompt | None], Pacs],
         load: Callable[[str, bool, str | None, str], int | None],
     ) -> None:
-        self._host = host
+        super().__init__(host, "transfers", EVERY)
         self._open_pacs = open_pacs
         self._load = load
-        self._changed = threading.Condition(threading.RLock())
         #: held while series are given to the load queue: the first one that is shown must be one
         self._loading = threading.Lock()
-        self._entries: dict[int, Entry] = {}
         self._numbers = itertools.count(1)
-        self._news: dict[int, Entry] = {}
-        self._gone: list[int] = []
         self._teller: threading.Thread | None = None
 
     # -- what notebooks ask --------------------------------------------------------------------------------------
@@ -235,15 +230,10 @@ class Transfers:
         same = (e for e in self._entries.values() if e.goes_on and not e.stopped)
         return next((e for e in same if (e.server, _as_set(e.targets), e.database) == wanted), None)
 
-    def plain(self, entries: Iterable[Entry] | None = None) -> list[dict[str, Any]]:
-        """What notebooks are told of these, or of all, oldest first."""
-        with self._changed:
-            return [entry.plain() for entry in (self._entries.values() if entries is None else entries)]
-
     def cancel(self, ids: list[int] | None) -> list[Entry]:
         """Stop these, or all that go on; what has arrived is kept. Those that were stopped or are about to."""
         with self._changed:
-            found = [e for e in self._entries.values() if e.goes_on and (ids is None or e.id in ids)]
+            found = self._going_on(ids)
             for entry in found:
                 if not entry.stopped:
                     entry.note("cancelled")
@@ -261,7 +251,7 @@ class Transfers:
     def pause(self, ids: list[int], *, on: bool) -> list[Entry]:
         """Stop these for a while, or have them go on. What is paused keeps nobody else waiting."""
         with self._changed:
-            found = [e for e in self._entries.values() if e.id in ids and e.goes_on and not e.stopped]
+            found = [e for e in self._going_on(ids) if not e.stopped]
             for entry in found:
                 if not on:
                     self._go_on(entry)
@@ -291,46 +281,11 @@ class Transfers:
             self._begin()
         return found
 
-    def clear(self, ids: list[int] | None) -> list[int]:
-        """Forget those that have ended; their ids. What they brought stays."""
-        with self._changed:
-            gone = [e.id for e in self._entries.values() if not e.goes_on and (ids is None or e.id in ids)]
-            self._forget(gone)
-        return gone
-
-    def _forget_oldest(self) -> None:
-        ended = [each.id for each in self._entries.values() if not each.goes_on]
-        self._forget(ended[: max(0, len(ended) - KEPT)])
-
-    def _forget(self, ids: list[int]) -> None:
-        for number in ids:
-            del self._entries[number]
-        self._gone += ids
-        self._changed.notify_all()
-
-    # -- news ----------------------------------------------------------------------------------------------------
-
-    def _tell(self, *entries: Entry) -> None:
-        self._news.update((entry.id, entry) for entry in entries)
-        self._changed.notify_all()
-
-    def _tell_news(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(
-                    lambda: self._news or self._gone,
-                    _NEWS_AT_LEAST if any(e.state == "going" for e in self._entries.values()) else None,
-                )
-                if not self._news and not self._gone:
-                    self._news.update((e.id, e) for e in self._entries.values() if e.state == "going")
-                event = {"entries": self.plain(self._news.values()), "gone": self._gone}
-                self._news, self._gone = {}, []
-            try:
-                if event["entries"] or event["gone"]:
-                    self._host.tell("transfers", event)
-            except Exception:  # noqa: BLE001 - one event that is lost is better than all that follow
-                _log.exception("The notebooks were not told of the transfers.")
-            time.sleep(EVERY)
+    def _wait_for_news(self) -> None:
+        going = [each for each in self._entries.values() if each.state == "going"]
+        self._changed.wait_for(lambda: self._news or self._gone, _NEWS_AT_LEAST if going else None)
+        if not self._news and not self._gone:
+            self._news.update((e.id, e) for e in self._entries.values() if e.state == "going")
 
     # -- work ----------------------------------------------------------------------------------------------------
 
