@@ -2,51 +2,29 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import slicer_notebook as sn
+from tests.commands.hearing import DEADLINE, Hearing
 from tests.widgets.waiting import until_file
 
 STUDY = "1.2.826.0.7"
-DEADLINE = 30.0
 
 
 def uid(number: int) -> str:
     return f"{STUDY}.{number}"
 
 
-class Queue:
+class Queue(Hearing):
     """A session's view of the queue."""
 
     def __init__(self, slicer: sn.Session) -> None:
-        self.slicer = slicer
-        self.known: dict[int, dict[str, Any]] = {}
-        self.history: list[dict[str, Any]] = []
-        #: When events came.
-        self.times: list[float] = []
-        self._news = threading.Condition()
-        self.subscription = slicer.on("loads", self._take)
-
-    def _take(self, event: dict[str, Any]) -> None:
-        with self._news:
-            self.times.append(time.monotonic())
-            for entry in event["entries"]:
-                self.history.append(entry)
-                self.known[entry["id"]] = entry
-            for number in event["gone"]:
-                self.known.pop(number, None)
-            self._news.notify_all()
+        super().__init__(slicer, "loads")
 
     def add(self, *series: str, **how: Any) -> list[int]:
         entries = self.slicer.call("loads.add", series=list(series), database=self.slicer.dicom.database, **how)
         return [entry["id"] for entry in entries]
-
-    def until(self, condition: Any, what: str) -> None:
-        with self._news:
-            assert self._news.wait_for(condition, DEADLINE), f"{what}; known: {self.known}"
 
     def until_state(self, number: int, state: str) -> None:
         self.until(lambda: self.known.get(number, {}).get("state") == state, f"{number} is {state}")

@@ -15,8 +15,9 @@ from slicer_notebook import errors
 from slicer_notebook.commands import questions
 from slicer_notebook.pacs import config
 from slicer_notebook.testing import free_port
+from tests.commands.hearing import DEADLINE
 from tests.commands.loading import Busy
-from tests.commands.transferring import DEADLINE, Servers
+from tests.commands.transferring import Servers
 from tests.pacs.peers.data import Data
 from tests.pacs.peers.gated import Gated
 

@@ -16,6 +16,7 @@ import pytest
 import slicer_notebook as sn
 from slicer_notebook import errors
 from slicer_notebook.commands import transfers as module
+from slicer_notebook.commands.entries import KEPT
 from slicer_notebook.dicom import Index
 from slicer_notebook.pacs.reports import Report, SeriesReport
 from slicer_notebook.testing import free_port
@@ -229,11 +230,11 @@ def test_those_that_ended_are_forgotten_when_asked_and_the_last_fifty_are_kept(
     server, peer = servers.gated(pacs_data.study("bare"), allowed=0)
     going = transfers.add(server, pacs_data.study("bare"))
     nowhere = servers.add(f"dimse://NOBODY@127.0.0.1:{free_port()}", timeout=0.1)
-    ids = [transfers.add(nowhere, f"1.2.3.{number}") for number in range(module.KEPT + 6)]
+    ids = [transfers.add(nowhere, f"1.2.3.{number}") for number in range(KEPT + 6)]
     last = transfers.ended(ids[-1])
     assert (last["state"], last["error"]["kind"]) == ("failed", "PacsUnreachableError")
-    transfers.until(lambda: len(transfers.known) == module.KEPT + 1, "the last fifty, and the one that goes on")
-    assert [entry["id"] for entry in transfers.slicer.call("pacs.transfers")] == [going, *ids[-module.KEPT :]]
+    transfers.until(lambda: len(transfers.known) == KEPT + 1, "the last fifty, and the one that goes on")
+    assert [entry["id"] for entry in transfers.slicer.call("pacs.transfers")] == [going, *ids[-KEPT:]]
     # Each one's end was told, also of those that are forgotten.
     assert {entry["id"] for entry in transfers.history if entry["state"] == "failed"} == set(ids)
     assert transfers.call("clear", ids[-1], going) == [ids[-1]]
@@ -242,10 +243,10 @@ def test_those_that_ended_are_forgotten_when_asked_and_the_last_fifty_are_kept(
     transfers.until(lambda: set(transfers.known) == {going}, "only what goes on")
     # Those that wait count, too, once they were cancelled.
     other = transfers.add(server, pacs_data.study("bare"), database=None)
-    waiting = [transfers.add(server, f"1.2.4.{number}") for number in range(module.KEPT + 2)]
+    waiting = [transfers.add(server, f"1.2.4.{number}") for number in range(KEPT + 2)]
     transfers.until_state(other, "going")
     transfers.call("cancel", *waiting)
-    transfers.until(lambda: len(transfers.known) <= module.KEPT + 2, "the last fifty")
+    transfers.until(lambda: len(transfers.known) <= KEPT + 2, "the last fifty")
     peer.allow(None)
 
 

@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
 from typing import Any
 
 import slicer_notebook as sn
 from slicer_notebook.pacs import config
+from tests.commands.hearing import Hearing
 from tests.pacs.peers.data import DataStudy
 from tests.pacs.peers.gated import Gated
 
-DEADLINE = 30.0
 ENDED = ("done", "incomplete", "failed", "cancelled")
 
 
-class Transfers:
+class Transfers(Hearing):
     """A session's view of the transfers."""
 
     def __init__(self, slicer: sn.Session) -> None:
-        self.slicer = slicer
-        self.known: dict[int, dict[str, Any]] = {}
-        self.history: list[dict[str, Any]] = []
-        #: When events came.
-        self.times: list[float] = []
-        self._news = threading.Condition()
-        self.subscription = slicer.on("transfers", self._take)
-
-    def _take(self, event: dict[str, Any]) -> None:
-        with self._news:
-            self.times.append(time.monotonic())
-            for entry in event["entries"]:
-                self.history.append(entry)
-                self.known[entry["id"]] = entry
-            for number in event["gone"]:
-                self.known.pop(number, None)
-            self._news.notify_all()
+        super().__init__(slicer, "transfers")
 
     def add(self, server: str, *studies: DataStudy | str | dict[str, Any], **how: Any) -> int:
         """Begin one; its id."""
@@ -52,10 +33,6 @@ class Transfers:
     def call(self, what: str, *ids: int, **how: Any) -> Any:
         """A command about these."""
         return self.slicer.call(f"pacs.{what}", ids=list(ids), **how)
-
-    def until(self, condition: Callable[[], Any], what: str) -> None:
-        with self._news:
-            assert self._news.wait_for(condition, DEADLINE), f"{what}; known: {self._summary()}"
 
     def _summary(self) -> dict[int, Any]:
         shown = ("state", "received", "expected", "error", "loads", "log")

@@ -28,8 +28,9 @@ from slicer_notebook.session.pacs import Answers, plain_targets, title_of
 from slicer_notebook.session.transfers import Transfer, Transfers
 from slicer_notebook.testing import free_port
 from tests.commands.conftest import servers  # noqa: F401 - a fixture
+from tests.commands.hearing import DEADLINE
 from tests.commands.loading import Busy
-from tests.commands.transferring import DEADLINE, Servers
+from tests.commands.transferring import Servers
 from tests.pacs.peers.committing import Committing
 from tests.pacs.peers.data import NAMES, Data
 from tests.pacs.peers.gated import Gated

@@ -18,7 +18,8 @@ from slicer_notebook.session.job import Job
 from slicer_notebook.session.output import Output
 from slicer_notebook.testing import Orthanc
 from tests.commands.conftest import servers  # noqa: F401 - a fixture
-from tests.commands.transferring import DEADLINE, Servers
+from tests.commands.hearing import DEADLINE
+from tests.commands.transferring import Servers
 from tests.pacs.dicomweb.signing import Door, behind
 
 
