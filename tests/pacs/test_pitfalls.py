@@ -100,9 +100,9 @@ def test_a_class_without_a_context_that_ends_all(tmp_path: Path, first: str) -> 
 def test_a_long_transfer_without_any_answer_is_not_given_up(
     liar: Liar, pacs_data: Data, tmp_path: Path, port: int, way: str
 ) -> None:
-    liar.lies = Lies(quiet=True, idle=0.1)  # three seconds, and one of silence is borne
+    liar.lies = Lies(quiet=True, idle=0.2)  # six seconds, and two of silence are borne
     study = pacs_data.study("thorax")
-    with opened(tmp_path, liar.url, port=port, timeout=1.0) as pacs:
+    with opened(tmp_path, liar.url, port=port, timeout=2.0) as pacs:
         report = pacs.retrieve(study.uid, ways=[way]).result(60)
         assert report.complete
         assert_whole(pacs.index.path, study.instances)
