@@ -39,6 +39,10 @@
     │   └── RemoteError            user code raised in Slicer; carries the remote traceback
     ├── JobCancelledError          the job was cancelled
     ├── DeadlineError              a wait ran out (also a TimeoutError)
+    ├── GatewayError               a server for other programs cannot be started
+    ├── LinkError                  a URL that is not opened
+    │   └── LinkRefusedError       what it asks for is not done for a URL, or not without being asked
+    ├── OpenIGTLinkError           a message that is none, or a peer that cannot be reached
     ├── RenderingError             no picture can be made on this machine
     └── QtRequiredError            that part of Slicer needs Qt
         ├── QtAttributeError       an attribute that needs Qt was asked for (also an AttributeError)
@@ -63,13 +67,17 @@ __all__ = [
     "DicomError",
     "EmptyFolderError",
     "FileFormatError",
+    "GatewayError",
     "IndexDatabaseError",
     "InputError",
     "ItemNotFoundError",
     "JobCancelledError",
     "LaunchError",
+    "LinkError",
+    "LinkRefusedError",
     "NodeNotFoundError",
     "NotDicomError",
+    "OpenIGTLinkError",
     "PacsAnswerError",
     "PacsConfigError",
     "PacsError",
@@ -311,6 +319,25 @@ class DeadlineError(SlicerNotebookError, TimeoutError):
     """A wait ran out before the answer came."""
 
     __str__ = SlicerNotebookError.__str__
+
+
+class GatewayError(SlicerNotebookError):
+    """A server for other programs cannot be started: the port is taken, or what was asked for is not safe."""
+
+
+class LinkError(SlicerNotebookError):
+    """A URL that is not opened: it says nothing that Slicer could do, or that did not work."""
+
+
+class LinkRefusedError(LinkError):
+    """What the URL asks for is not done for a URL, or not without a person who agrees.
+
+    ``details["action"]`` is "refuse" or "ask".
+    """
+
+
+class OpenIGTLinkError(SlicerNotebookError):
+    """Bytes that are no OpenIGTLink message, or a peer that cannot be reached."""
 
 
 class RenderingError(SlicerNotebookError):

@@ -20,4 +20,4 @@ echo "[lock] requirements/dev.lock"
 echo "[lock] requirements/demo.lock"
 # Bound by dev.lock, so that the two never hold different versions.
 "$uv" pip compile $options --upgrade -c requirements/dev.lock \
-    --extra headless --extra lab --extra pacs --extra build pyproject.toml -o requirements/demo.lock
+    --extra gateways --extra headless --extra lab --extra pacs --extra build pyproject.toml -o requirements/demo.lock

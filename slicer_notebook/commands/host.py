@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol
 
 from slicer_notebook.protocol.values import Array, NodeRef
+
+
+class Asked(Future[Any]):
+    """A command that runs for somebody in this process; the future of its result."""
+
+    #: Cancels the command.
+    stop: Callable[[], None]
 
 
 class View(Protocol):
@@ -94,6 +102,16 @@ class Host(Protocol):
 
     def tell(self, kind: str, data: Any) -> None:
         """Tell all notebooks of an event, such as "loads". From any thread."""
+        ...
+
+    def ask(
+        self, command: str, args: dict[str, Any], progress: Callable[[float, str, Any], None] | None = None
+    ) -> Asked:
+        """Begin a command for somebody in this process. From any thread.
+
+        Raises:
+            CommandNotFoundError, ArgumentError: no such command, or arguments that do not fit.
+        """
         ...
 
     def info(self) -> dict[str, Any]:

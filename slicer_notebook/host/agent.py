@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import itertools
 import logging
 import os
 import select
@@ -21,7 +22,7 @@ from typing import Any
 from slicer_notebook import __version__, errors
 from slicer_notebook.commands import registry
 from slicer_notebook.commands.dicom import import_dicom
-from slicer_notebook.commands.host import Host
+from slicer_notebook.commands.host import Asked, Host
 from slicer_notebook.host.events import SceneWatcher
 from slicer_notebook.host.executor import Executor, Outcome, Run
 from slicer_notebook.host.main_thread import MainThread
@@ -248,6 +249,10 @@ class Connection:
             self._pidfd = -1
 
 
+def _unheard(_done: float, _text: str, _data: Any) -> None:
+    """Progress that nobody asked for."""
+
+
 def _unsendable(result: Any, exc: Exception) -> errors.ArgumentError:
     return errors.ArgumentError(
         "The result cannot be sent to the notebook.",
@@ -289,6 +294,8 @@ class Agent:
         self._looking = False
         self._warm = False
         host.told = self._event
+        host.asked = self.ask
+        self._asked = itertools.count(1)
         self.watcher = SceneWatcher(host, self._event, later)
         Agent.current = self
 
@@ -302,6 +309,25 @@ class Agent:
         connection = self.connections.pop(name, None)
         if connection is not None:
             connection.close()
+
+    def ask(self, name: str, args: dict[str, Any], progress: Callable[[float, str, Any], None] | None = None) -> Asked:
+        """Begin a command for somebody in this process. From any thread; on the main one it runs at once.
+
+        Raises:
+            CommandNotFoundError, ArgumentError: no such command, or arguments that do not fit.
+        """
+        command = registry.get(name)
+        asked, key = Asked(), ("in this process", next(self._asked))
+        asked.stop = lambda: self.executor.cancel(key)
+
+        def done(outcome: Outcome) -> None:
+            if outcome.error is not None:
+                asked.set_exception(outcome.error)
+            else:
+                asked.set_result(outcome.result)
+
+        self.executor.start(Run(key, command, command.bind(args), progress or _unheard, done))
+        return asked
 
     def look_after_clients(self) -> None:
         """Look every few seconds whether a notebook was killed: its arrays' memory comes back. On the main thread."""

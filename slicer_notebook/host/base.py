@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from slicer_notebook.commands.host import Asked
 from slicer_notebook.errors import AmbiguousNameError, ArgumentError, ArrayError, NodeNotFoundError
 from slicer_notebook.host import arrays, sequences
 from slicer_notebook.protocol.values import Array, NodeRef
@@ -21,11 +22,20 @@ class MrmlHost:
     slicer: Any
     #: What `tell` calls: the agent.
     told: Callable[[str, Any], None] | None = None
+    #: What `ask` calls: the agent.
+    asked: Callable[[str, dict[str, Any], Callable[[float, str, Any], None] | None], Asked] | None = None
 
     def tell(self, kind: str, data: Any) -> None:
         """Tell all notebooks of an event. From any thread."""
         if self.told is not None:
             self.told(kind, data)
+
+    def ask(
+        self, command: str, args: dict[str, Any], progress: Callable[[float, str, Any], None] | None = None
+    ) -> Asked:
+        """Begin a command for somebody in this process. From any thread. Raises as `commands.Host.ask`."""
+        assert self.asked is not None, "there is no agent"
+        return self.asked(command, args, progress)
 
     # -- nodes ---------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""OpenIGTLink: messages and their contents, and the sockets they travel on. No Slicer."""

@@ -1,0 +1,1 @@
+"""URLs that ask Slicer for something: what they say, and whether that is done. Pure: no network, no Slicer."""
