@@ -99,6 +99,8 @@ class Host(Protocol):
     """Name of the layout: the middle of ``SlicerLayout...View``."""
     told: Callable[[str, Any], None] | None
     """What `tell` calls."""
+    asked: Callable[[str, dict[str, Any], Callable[[float, str, Any], None] | None], Asked] | None
+    """What `ask` calls."""
 
     def tell(self, kind: str, data: Any) -> None:
         """Tell all notebooks of an event, such as "loads". From any thread."""

@@ -1,0 +1,77 @@
+"""Files that other programs may name: in the folders that were given, or anywhere when none were."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from slicer_notebook.errors import ArgumentError, LinkRefusedError, PathNotFoundError
+
+if TYPE_CHECKING:
+    from slicer_notebook.commands.gateway import Context
+
+__all__ = ["of_file_url", "readable", "writable"]
+
+
+def readable(context: Context, path: str) -> Path:
+    """An existing file or folder that may be read; its real path, links resolved.
+
+    Raises:
+        LinkRefusedError: it is not in a folder that was given.
+        PathNotFoundError: there is none.
+        ArgumentError: no absolute path.
+    """
+    # Whether it exists is nobody's business who may not read it.
+    real = _allowed(context, path)
+    if not real.exists():
+        raise PathNotFoundError("There is no such file where Slicer runs.", got=path)
+    return real
+
+
+def writable(context: Context, path: str) -> Path:
+    """Where a file may be written; its real path, links of its folders resolved. Whether files may be written at all is
+    ``context.allows("write")``.
+
+    Raises:
+        LinkRefusedError: it is not in a folder that was given, or writing is off.
+        PathNotFoundError: its folder does not exist.
+        ArgumentError: no absolute path.
+    """
+    if not context.allows("write"):
+        raise LinkRefusedError(
+            "Writing files is off.",
+            hint="slicer-notebook serve --allow write, or gateways.start(..., allow=['write'])",
+            details={"action": "refuse"},
+        )
+    real = _allowed(context, path)
+    if not real.parent.is_dir():
+        raise PathNotFoundError("There is no such folder where Slicer runs.", got=str(Path(path).parent))
+    return real
+
+
+def of_file_url(url: str) -> str:
+    """The path that a ``file:`` URL names on this machine (RFC 8089).
+
+    Raises:
+        ArgumentError: another scheme, or another machine's.
+    """
+    parts = urlsplit(url)
+    if parts.scheme.lower() != "file" or parts.netloc.lower() not in ("", "localhost") or parts.query:
+        raise ArgumentError("That names no file of this machine.", expected="file:///...", got=parts.scheme or "a path")
+    return unquote(parts.path, errors="strict")
+
+
+def _allowed(context: Context, path: str) -> Path:
+    if not isinstance(path, str) or "\0" in path or not os.path.isabs(path):
+        raise ArgumentError("That is no path.", expected="an absolute path where Slicer runs", got=repr(path)[:200])
+    real = Path(os.path.realpath(path))
+    folders = context.options.files
+    if folders is not None and not any(real.is_relative_to(os.path.realpath(folder)) for folder in folders):
+        raise LinkRefusedError(
+            "That file is in no folder that other programs may use.",
+            hint="slicer-notebook serve --files FOLDER names one",
+            details={"action": "refuse"},
+        )
+    return real
