@@ -68,7 +68,8 @@ class _Lines:
             return 0
 
     def after(self, number: int) -> list[dict[str, Any]]:
-        """Those that came after one. `deque.copy` is one step of the interpreter: the gateway's thread appends meanwhile."""
+        """Those that came after one."""
+        # The gateway's thread appends meanwhile; copying is one step of the interpreter.
         return [{"number": at, **msgspec.to_builtins(line)} for at, line in self._lines.copy() if at > number]
 
 

@@ -16,6 +16,7 @@ from slicer_notebook.session import magic
 from slicer_notebook.session.attributes import OwnAttributesOnly
 from slicer_notebook.session.dicom import Dicom
 from slicer_notebook.session.functions import RemoteFunction
+from slicer_notebook.session.gateways import Gateways
 from slicer_notebook.session.handles import Markups, Node, Transform, Volume, handle
 from slicer_notebook.session.images import Picture, Pictures, provenance
 from slicer_notebook.session.job import Job
@@ -43,6 +44,7 @@ EVENT_KINDS = (
     "answers",
     "listening",
     "sign_in",
+    "gateways",
     "closed",
     "restarted",
 )
@@ -68,10 +70,11 @@ class Session(OwnAttributesOnly):
         name: the session's name.
         dicom: `Dicom`: index, studies, series, loading.
         transfers: `TransferQueue`: what Slicer fetches from PACS.
+        gateways: `Gateways`: servers for other programs.
         generation: counts the restarts; handles of an earlier one are refused.
     """
 
-    _plain_attributes = frozenset({"name", "generation", "dicom", "transfers"})
+    _plain_attributes = frozenset({"name", "generation", "dicom", "gateways", "transfers"})
 
     def __init__(
         self, link: Link, name: str, *, launched: Launched | None = None, open_link: Callable[[], Link] | None = None
@@ -85,6 +88,7 @@ class Session(OwnAttributesOnly):
         self._info: dict[str, Any] | None = None
         self.dicom = Dicom(self)
         self.transfers = TransferQueue(self)
+        self.gateways = Gateways(self)
         self._take(link)
         magic.use(self)
 
@@ -438,6 +442,8 @@ class Session(OwnAttributesOnly):
                 ``"transfers"`` (the same of what is fetched from PACS), ``"answers"`` (of a PACS, to ``pacs.ask``),
                 ``"listening"`` (a dict: what PACS push, entries and ids of those that have ended),
                 ``"sign_in"`` (a person is asked to sign in at a PACS, or that is over),
+                ``"gateways"`` (a dict: servers for other programs that changed, new lines of their logs, ids of those
+                that have ended),
                 ``"closed"`` (the reason, an error), ``"restarted"``.
         """
         if kind not in EVENT_KINDS:
