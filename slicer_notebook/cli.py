@@ -15,7 +15,15 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from slicer_notebook import cli_dicom, cli_pacs, cli_pacs_listen, cli_pacs_look, cli_pacs_transfer, kernelspec
+from slicer_notebook import (
+    cli_dicom,
+    cli_pacs,
+    cli_pacs_listen,
+    cli_pacs_look,
+    cli_pacs_transfer,
+    cli_serve,
+    kernelspec,
+)
 from slicer_notebook import doctor as checks
 from slicer_notebook.errors import ArgumentError, SlicerNotebookError
 from slicer_notebook.terminal import err, out, progress
@@ -36,6 +44,7 @@ cli_pacs.register(app)
 cli_pacs_transfer.register(cli_pacs.pacs)
 cli_pacs_look.register(cli_pacs.pacs)
 cli_pacs_listen.register(cli_pacs.pacs)
+cli_serve.register(app)
 
 MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[red]fail[/]"}
 
