@@ -33,6 +33,8 @@ _CORS: Final = (
     (b"access-control-allow-headers", b"accept, authorization, content-type, last-event-id, x-slicer-token"),
     (b"access-control-max-age", b"600"),
 )
+#: Headers of which two would say two things.
+_ONCE: Final = frozenset({b"host", b"origin", b"authorization", b"content-length"})
 #: Digits of a Content-Length: 10^18 bytes are an exabyte.
 _DIGITS: Final = 18
 #: Bytes of what was asked that are kept for the log.
@@ -43,6 +45,41 @@ _log = logging.getLogger("slicer_notebook.gateways")
 
 class _TooLongError(Exception):
     """The body is longer than its limit."""
+
+
+class _BrokenOffError(Exception):
+    """An answer that cannot be ended: the connection is."""
+
+
+class _Exchange:
+    """A request's body, counted, and its answer, with the headers that the guard adds."""
+
+    __slots__ = ("_length", "_max_body", "_more", "_receive", "_send", "status", "too_long", "whole")
+
+    def __init__(self, receive: Receive, send: Send, more: list[tuple[bytes, bytes]], max_body: int) -> None:
+        self._receive, self._send, self._more, self._max_body = receive, send, more, max_body
+        self._length = 0
+        self.status = 0
+        self.whole = self.too_long = False
+
+    async def limited(self) -> Message:
+        message = await self._receive()
+        self._length += len(message.get("body", b""))
+        if self._length > self._max_body:
+            self.too_long = True
+            raise _TooLongError
+        return message
+
+    async def answer(self, message: Message) -> None:
+        if self.too_long and not self.status:
+            return  # what the application says of it; 413 says more
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            if self._more:
+                message = {**message, "headers": [*message.get("headers", ()), *self._more]}
+        else:
+            self.whole = not message.get("more_body", False)
+        await self._send(message)
 
 
 class Guard:
@@ -80,56 +117,42 @@ class Guard:
         headers: dict[bytes, bytes] = {}
         twice = False
         for name, value in scope["headers"]:
-            twice = twice or (name in headers and name in (b"host", b"origin", b"authorization", b"content-length"))
+            twice = twice or (name in headers and name in _ONCE)
             headers[name] = value
-        state = scope.setdefault("state", {})
-        origin = headers.get(b"origin", b"").decode("latin-1").lower()
-        named = origin in self._origins
-        status, begun, length = 0, False, 0
-
-        async def answer(message: Message) -> None:
-            nonlocal status, begun
-            if message["type"] == "http.response.start":
-                status, begun = message["status"], True
-                more = [(b"connection", b"close")] if self._hang_up else []
-                if named:
-                    more += [(b"access-control-allow-origin", headers[b"origin"]), (b"vary", b"origin")]
-                if more:
-                    message = {**message, "headers": [*message.get("headers", ()), *more]}
-            await send(message)
-
-        async def limited() -> Message:
-            nonlocal length
-            message = await receive()
-            length += len(message.get("body", b""))
-            if length > self._max_body:
-                raise _TooLongError
-            return message
-
+        scope.setdefault("state", {})
+        named = headers.get(b"origin", b"").decode("latin-1").lower() in self._origins
+        more = [(b"connection", b"close")] if self._hang_up else []
+        if named:
+            more += [(b"access-control-allow-origin", headers[b"origin"]), (b"vary", b"origin")]
+        exchange = _Exchange(receive, send, more, self._max_body)
         refused = (400, "A header comes twice.") if twice else self._refused(scope, headers, named)
         try:
             if refused is not None:
-                await self._refuse(scope, answer, *refused)
+                await self._refuse(scope, exchange.answer, *refused)
             elif named and scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
-                await _preflight(answer, headers)
+                await _preflight(exchange.answer, headers)
             else:
                 has_body = b"content-length" in headers or b"transfer-encoding" in headers
-                await self._app(scope, limited if has_body else receive, answer)
-        except _TooLongError:
-            state.setdefault("note", "the body is too long")
-            if not begun:
-                await self._refuse(scope, answer, 413, self._too_long())
-        except Exception as exc:
-            # Where, but not its words: whatever was asked for, secrets included, may be in them.
-            _log.error(
-                "A request ended in %s.\n%s", type(exc).__name__, "".join(traceback.format_tb(exc.__traceback__))
-            )
-            state["note"] = f"failed: {type(exc).__name__}"
-            if begun:
-                raise
-            await self._refuse(scope, answer, 500, "Something failed that should not.")
+                await self._ask(scope, exchange, exchange.limited if has_body else receive)
         finally:
-            self._note(scope, refused, status, began)
+            self._note(scope, refused, exchange.status, began)
+
+    async def _ask(self, scope: Scope, exchange: _Exchange, receive: Receive) -> None:
+        try:
+            await self._app(scope, receive, exchange.answer)
+        except _TooLongError:
+            exchange.too_long = False
+            if not exchange.status:
+                await self._refuse(scope, exchange.answer, 413, self._too_long())
+        except Exception as exc:  # noqa: BLE001 - one request; the others go on
+            # Where, but not its words: whatever was asked for, secrets included, may be in them.
+            where = "".join(traceback.format_tb(exc.__traceback__))
+            _log.error("A request ended in %s.\n%s", type(exc).__name__, where)
+            scope["state"]["note"] = f"failed: {type(exc).__name__}"
+            if not exchange.status:
+                await self._refuse(scope, exchange.answer, 500, "Something failed that should not.")
+            elif not exchange.whole:
+                raise _BrokenOffError from None
 
     def _refused(self, scope: Scope, headers: dict[bytes, bytes], named: bool) -> tuple[int, str] | None:
         host, declared = headers.get(b"host"), headers.get(b"content-length", b"0")

@@ -55,6 +55,7 @@ _NEXT_PORTS: Final = 100
 #: Connections that may wait to be accepted.
 _BACKLOG: Final = 128
 
+_TOO_LONG: Final = "The request's head is too long."
 _log = logging.getLogger("slicer_notebook.gateways")
 
 
@@ -67,7 +68,7 @@ class _Protocol(HttpToolsProtocol):
         self._at = "head"  # head, body, answer, idle
         self._since = self.loop.time()
         self._stalled: float | None = None
-        self._head = self._came = 0
+        self._head = self._parsed = self._came = 0
         super().connection_made(transport)  # type: ignore[arg-type]
         if len(self.connections) > CONNECTIONS:
             quiet = [each for each in self.connections if each._at in ("head", "idle") and each is not self]  # type: ignore[union-attr]
@@ -80,25 +81,33 @@ class _Protocol(HttpToolsProtocol):
         self.counts.open = len(self.connections)
 
     def data_received(self, data: bytes) -> None:
-        if self._at in ("head", "idle"):
+        in_head = self._at in ("head", "idle")
+        if in_head:
             self._head += len(data)
         else:
             self._came += len(data)
         super().data_received(data)
-        if self._at == "head" and self._head > HEAD_BYTES and not self.transport.is_closing():
-            self._answer(431, "The request's head is too long.")
+        if in_head and self._at == "head" and self._head > HEAD_BYTES:
+            self._answer(431, _TOO_LONG)
 
     def on_message_begin(self) -> None:
-        self._at, self._since = "head", self.loop.time()
+        self._at, self._since, self._parsed = "head", self.loop.time(), 0
         super().on_message_begin()
 
+    def on_url(self, url: bytes) -> None:
+        self._parsed += len(url)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._parsed += len(name) + len(value)
+        super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
-        if self._head > HEAD_BYTES + len(self.url):
-            # All of it came in one piece; uvicorn has parsed it already.
-            self._answer(431, "The request's head is too long.")
-            return
         self._at, self._since, self._head, self._came = "body", self.loop.time(), 0, 0
-        super().on_headers_complete()
+        if self._parsed > HEAD_BYTES:
+            self._answer(431, _TOO_LONG)
+        else:
+            super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         if self.cycle is None:
@@ -127,7 +136,10 @@ class _Protocol(HttpToolsProtocol):
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
-        self._answer(400, msg)
+        if self._at == "head" and self._head > HEAD_BYTES:
+            self._answer(431, _TOO_LONG)
+        else:
+            self._answer(400, msg)
 
     def _answer(self, status: int, text: str) -> None:
         body = text.encode("ascii")
