@@ -41,6 +41,11 @@ class View(Protocol):
         ...
 
     @property
+    def size(self) -> tuple[int, int]:
+        """(width, height), pixels."""
+        ...
+
+    @property
     def offset(self) -> float:
         """Slice offset, mm along the view's normal."""
         ...
@@ -97,6 +102,9 @@ class Host(Protocol):
     """The ``slicer`` module: ``mrmlScene``, ``app``, ``util``, ``modules``."""
     layout: str
     """Name of the layout: the middle of ``SlicerLayout...View``."""
+    scene_generation: int
+    """Rises with each node that is added, removed or changed, as it happens; may be read on any thread. What was
+    learned of the scene at one value is true as long as it has that value."""
     told: Callable[[str, Any], None] | None
     """What `tell` calls."""
     asked: Callable[[str, dict[str, Any], Callable[[float, str, Any], None] | None], Asked] | None
@@ -128,6 +136,10 @@ class Host(Protocol):
         """Raises ViewNotFoundError, naming the views there are."""
         ...
 
+    def hidden_view(self, name: str) -> View:
+        """As `view`, and also one that the present layout does not show but an earlier one did."""
+        ...
+
     def load(self, path: str, filetype: str | None, properties: dict[str, Any]) -> list[Any]:
         """Load a file; the MRML nodes it became. Raises PathNotFoundError, FileFormatError."""
         ...
@@ -142,6 +154,10 @@ class Host(Protocol):
 
     def clear(self) -> None:
         """Empty the scene; views and singletons stay."""
+        ...
+
+    def end(self, after: float) -> None:
+        """End this Slicer in so many seconds, as when its user closes it."""
         ...
 
     def show_volume(self, node: Any, fit: bool = True) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from slicer_notebook.commands.host import Asked
-from slicer_notebook.errors import AmbiguousNameError, ArgumentError, ArrayError, NodeNotFoundError
+from slicer_notebook.errors import AmbiguousNameError, ArgumentError, ArrayError, CommandError, NodeNotFoundError
 from slicer_notebook.host import arrays, sequences
 from slicer_notebook.protocol.values import Array, NodeRef
 
@@ -20,6 +20,10 @@ class MrmlHost:
     """Mixin over a ``slicer`` module that has a ``mrmlScene``."""
 
     slicer: Any
+    #: Rises with each change of the scene (`host.events.SceneWatcher`). Written on the main thread, read on any.
+    scene_generation: int = 0
+    #: What `end` calls with seconds: whatever runs the main thread.
+    ending: Callable[[float], object] | None = None
     #: What `tell` calls: the agent.
     told: Callable[[str, Any], None] | None = None
     #: What `ask` calls: the agent.
@@ -36,6 +40,12 @@ class MrmlHost:
         """Begin a command for somebody in this process. From any thread. Raises as `commands.Host.ask`."""
         assert self.asked is not None, "there is no agent"
         return self.asked(command, args, progress)
+
+    def end(self, after: float) -> None:
+        """End this Slicer in so many seconds. Raises `CommandError` where it cannot be ended from inside."""
+        if self.ending is None:
+            raise CommandError("This Slicer cannot be ended from here.", hint="end the process that it runs in")
+        self.ending(after)
 
     # -- nodes ---------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,9 @@
 
 Observers only note ids; what they noted goes out together a moment later, so that a thousand changes in one command are
 one message. Runs on Slicer's main thread.
+
+The host's ``scene_generation`` rises with each of these events, at once and before anything else can run on the main
+thread: what was learned of the scene is true as long as it stays the same.
 """
 
 from __future__ import annotations
@@ -50,12 +53,14 @@ class SceneWatcher:
 
         @calldata_type(VTK_OBJECT)
         def added(_scene: Any, _event: str, node: Any) -> None:
+            self._host.scene_generation += 1
             self._watch(node)
             self._added[node.GetID()] = None
             self._schedule()
 
         @calldata_type(VTK_OBJECT)
         def removed(_scene: Any, _event: str, node: Any) -> None:
+            self._host.scene_generation += 1
             self._unwatch(node)
             node_id = node.GetID()
             self._modified.pop(node_id, None)
@@ -78,6 +83,7 @@ class SceneWatcher:
             return
 
         def modified(_node: Any, _event: str) -> None:
+            self._host.scene_generation += 1
             # A picture of another size changes the view node for a moment: nothing that anyone should hear of.
             if getattr(self._host, "capturing", False):
                 return

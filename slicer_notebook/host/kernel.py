@@ -44,8 +44,11 @@ def make_agent() -> Agent:
 
     kernel = _kernel()
     loop = IOLoop.current()
+    host = _host()
+    # As at the end of a shutdown_request (ipykernel's kernelbase): the loop's end is the process's.
+    host.ending = lambda after: loop.call_later(after, loop.stop)
     return Agent(
-        _host(),
+        host,
         loop.add_callback,
         loop.call_later,
         reads_control=_read_control(kernel),

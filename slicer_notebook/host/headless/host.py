@@ -51,6 +51,13 @@ class HeadlessHost(MrmlHost):
         """The view called ``name``. Raises `ViewNotFoundError`."""
         return self.application.layout.view(name)
 
+    def hidden_view(self, name: str) -> AnyView:
+        """As `view`, and also one that an earlier layout showed. Raises `ViewNotFoundError`."""
+        for view in self.application.layout.all_views():
+            if view.name == name:
+                return view
+        return self.view(name)
+
     @property
     def layout(self) -> str:
         """Name of the present layout ("FourUp"...). Setting an unknown one raises `ArgumentError`."""
