@@ -33,11 +33,19 @@ if TYPE_CHECKING:
         launch,
         sessions,
     )
-    from slicer_notebook.widgets import HeaderTree, PacsQuery, SeriesThumbnails, StudyPicker, ViewThumbnails
+    from slicer_notebook.widgets import (
+        GatewaysPanel,
+        HeaderTree,
+        PacsQuery,
+        SeriesThumbnails,
+        StudyPicker,
+        ViewThumbnails,
+    )
 
 #: Public name → module that defines it. Imported at first use: the Slicer end has no ipywidgets to import.
 _EXPORTS = {
     "DicomWarning": "slicer_notebook.session",
+    "GatewaysPanel": "slicer_notebook.widgets",
     "HeaderTree": "slicer_notebook.widgets",
     "Image": "slicer_notebook.session",
     "Job": "slicer_notebook.session",
@@ -60,6 +68,7 @@ _EXPORTS = {
 
 __all__ = [
     "DicomWarning",
+    "GatewaysPanel",
     "HeaderTree",
     "Image",
     "Job",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from slicer_notebook.session.dicom import Dicom
 from slicer_notebook.session.job import Job
+from slicer_notebook.widgets.gateways_panel import GatewaysPanel
 from slicer_notebook.widgets.header_tree import HeaderTree
 from slicer_notebook.widgets.job_progress import JobProgress
 from slicer_notebook.widgets.pacs_query import PacsQuery
@@ -16,7 +17,15 @@ from slicer_notebook.widgets.series_thumbnails import SeriesThumbnails
 from slicer_notebook.widgets.study_picker import StudyPicker
 from slicer_notebook.widgets.view_thumbnails import ViewThumbnails
 
-__all__ = ["HeaderTree", "JobProgress", "PacsQuery", "SeriesThumbnails", "StudyPicker", "ViewThumbnails"]
+__all__ = [
+    "GatewaysPanel",
+    "HeaderTree",
+    "JobProgress",
+    "PacsQuery",
+    "SeriesThumbnails",
+    "StudyPicker",
+    "ViewThumbnails",
+]
 
 Job.display = JobProgress
 Dicom.header_display = HeaderTree
