@@ -53,11 +53,14 @@ _TURNING: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2
 _LOCAL: Final = re.compile(r"[A-Za-z]:[\\/]|[A-Za-z]:$|\\|//|/|~|file:", re.IGNORECASE)
 
 #: Kinds of files that only programs are, or that run something when they are opened.
-_SCRIPTS: Final = frozenset(
-    "apk app appimage applescript bash bat cmd com command cpl csh deb desktop dll dylib ex exe fish gadget hta inf "
-    "ipynb jar js jse ksh lnk lua mjs msc msi msix msp mst osx pif pl pkg ps1 psd1 psm1 py pyc pyd pyo pyw pyz r rb reg "
-    "rpm run s4ext scpt scr sh so tcl ts url vb vbe vbs whl workflow ws wsc wsf wsh xpi zsh".split()  # noqa: SIM905
-)
+_SCRIPTS: Final = frozenset({
+    "apk", "app", "appimage", "applescript", "bash", "bat", "cmd", "com", "command", "cpl", "csh", "deb",
+    "desktop", "dll", "dylib", "ex", "exe", "fish", "gadget", "hta", "inf", "ipynb", "jar", "js", "jse",
+    "ksh", "lnk", "lua", "mjs", "msc", "msi", "msix", "msp", "mst", "osx", "pif", "pl", "pkg", "ps1", "psd1",
+    "psm1", "py", "pyc", "pyd", "pyo", "pyw", "pyz", "r", "rb", "reg", "rpm", "run", "s4ext", "scpt", "scr",
+    "sh", "so", "tcl", "ts", "url", "vb", "vbe", "vbs", "whl", "workflow", "ws", "wsc", "wsf", "wsh", "xpi",
+    "zsh",
+})  # fmt: skip
 
 
 class LinkCaseError(Exception):

@@ -14,7 +14,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
 
 import httpcore
@@ -93,7 +93,15 @@ class _Deadline:
 
 
 class Backend(httpcore.NetworkBackend):
-    """TCP connections for httpcore."""
+    """TCP connections for httpcore.
+
+    Args:
+        judge: told of each address that a host stands for, before anything is connected: what it raises (one
+            of our errors) ends the connection.
+    """
+
+    def __init__(self, judge: Callable[[str], None] | None = None) -> None:
+        self._judge = judge
 
     def connect_tcp(
         self,
@@ -106,6 +114,9 @@ class Backend(httpcore.NetworkBackend):
         """A connection to the first of the host's addresses that answers; each has its share of the time."""
         end = None if timeout is None else time.monotonic() + timeout
         addresses = _addresses(host, port, timeout)
+        if self._judge is not None:
+            for _, address in addresses:
+                self._judge(str(address[0]))
         problem: OSError | None = None
         for number, (family, address) in enumerate(addresses):
             share = None if end is None else (end - time.monotonic()) / (len(addresses) - number)

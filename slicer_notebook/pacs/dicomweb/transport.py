@@ -9,7 +9,7 @@ import base64
 import re
 import ssl
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -66,12 +66,13 @@ class Transport(httpx.BaseTransport):
     Args:
         context: for https://.
         proxy: URL of an HTTP or SOCKS5 proxy; empty for none.
+        judge: see `network.Backend`; not used behind a proxy, which resolves names itself.
 
     Raises:
         PacsConfigError: the proxy's URL is none.
     """
 
-    def __init__(self, context: ssl.SSLContext, proxy: str = "") -> None:
+    def __init__(self, context: ssl.SSLContext, proxy: str = "", judge: Callable[[str], None] | None = None) -> None:
         keep_out_of_logs()
         # Unbounded: how many requests run at once is up to the threads that ask, which must not wait here unheard.
         options: dict[str, Any] = {
@@ -79,7 +80,7 @@ class Transport(httpx.BaseTransport):
             "max_connections": None,
             "max_keepalive_connections": _MOST_IDLE,
             "keepalive_expiry": _KEPT_ALIVE,
-            "network_backend": Backend(),
+            "network_backend": Backend(None if proxy else judge),
         }
         self._pool = _proxied(proxy, context, options) if proxy else httpcore.ConnectionPool(**options)
 
