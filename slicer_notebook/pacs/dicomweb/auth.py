@@ -26,6 +26,7 @@ __all__ = [
     "Bearer",
     "Credentials",
     "FormPost",
+    "Hidden",
     "Keeper",
     "Nobody",
     "OAuth",
@@ -116,6 +117,15 @@ class Basic(Nobody):
         super().__init__(dict([*(headers or {}).items(), basic_header(user, password)]))
 
 
+class Hidden(str):
+    """A secret: what shows the values of variables, as some tracebacks do, does not show it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
 class Token(NamedTuple):
     """A token, and when it ends."""
 
@@ -133,7 +143,11 @@ class Token(NamedTuple):
     @property
     def over(self) -> bool:
         """Whether it is to be renewed."""
-        return self.ends is not None and time.monotonic() > self.ends - self.margin
+        return self.over_at(time.monotonic())
+
+    def over_at(self, now: float) -> bool:
+        """Whether it is to be renewed at that time."""
+        return self.ends is not None and now > self.ends - self.margin
 
 
 class Keeper(Protocol):
@@ -147,10 +161,13 @@ class Keeper(Protocol):
 
 
 class TokenKeeper:
-    """One token for all threads. ``fetch`` gets one, given the former one (None at first)."""
+    """One token for all threads. ``fetch`` gets one, given the former one (None at first); ``clock`` tells its end."""
 
-    def __init__(self, fetch: Callable[[Token | None, Cancelled], Token]) -> None:
+    def __init__(
+        self, fetch: Callable[[Token | None, Cancelled], Token], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._fetch = fetch
+        self._clock = clock
         self._lock = threading.Lock()
         self._token: Token | None = None
         self._tries = 0
@@ -159,7 +176,10 @@ class TokenKeeper:
     def token(self, cancelled: Cancelled) -> Token:
         """A token that is not over."""
         token = self._token
-        return token if token is not None and not token.over else self._renewed(token, cancelled)
+        return token if token is not None and not self._over(token) else self._renewed(token, cancelled)
+
+    def _over(self, token: Token) -> bool:
+        return token.over_at(self._clock())
 
     def renew(self, refused: str, cancelled: Cancelled) -> bool:
         """After a refusal: whether there is another token than ``refused`` now; asks for one if nobody has."""
@@ -174,7 +194,7 @@ class TokenKeeper:
             check_cancelled(cancelled)
         try:
             token = self._token
-            if token is not None and token is not stale and not token.over:
+            if token is not None and token is not stale and not self._over(token):
                 return token  # another thread has it
             if self._tries != tries and self._failure is not None:
                 # Another thread has just been told no while this one waited: not once for each thread.
@@ -381,11 +401,11 @@ class OAuth:
         return oauth_refusal(self._server, status, answer, hint)
 
 
-def token_of(value: str, seconds: float | None, refresh: str = "") -> Token:
+def token_of(value: str, seconds: float | None, refresh: str = "", *, now: float | None = None) -> Token:
     """A token that ends in ``seconds`` from now."""
     remember(value)
     remember(refresh)
-    ends = None if seconds is None else time.monotonic() + seconds
+    ends = None if seconds is None else (time.monotonic() if now is None else now) + seconds
     return Token(value, ends, refresh, min(_MARGIN, (seconds or 0.0) / 10))
 
 

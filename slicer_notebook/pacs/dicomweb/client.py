@@ -365,9 +365,24 @@ def _wait(seconds: float, cancelled: Cancelled) -> None:
 
 def _raise(exc: BaseException, place: Place) -> NoReturn:
     error = failures.of_exception(exc, place)
+    _without_frames(exc)
     if isinstance(exc, httpcore.LocalProtocolError):
         raise error from None  # its text quotes the header
     raise error from exc
+
+
+def _without_frames(exc: BaseException) -> None:
+    """Drop where it was raised, which the error's words tell: the variables there hold headers and paths, and with them
+    tokens, and tracebacks that show variables would show those."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [exc]
+    while waiting:
+        now = waiting.pop()
+        if now is None or id(now) in seen:
+            continue
+        seen.add(id(now))
+        now.__traceback__ = None
+        waiting += [now.__context__, now.__cause__]
 
 
 def post_form(place: Place, transport: Transport) -> Callable[..., tuple[int, dict[str, Any]]]:
@@ -376,7 +391,9 @@ def post_form(place: Place, transport: Transport) -> Callable[..., tuple[int, di
     def post(
         url: str, form: Mapping[str, str], headers: Mapping[str, str], cancelled: Cancelled
     ) -> tuple[int, dict[str, Any]]:
-        data = str(httpx.QueryParams(dict(form))).encode("ascii")
+        def data() -> bytes:
+            return str(httpx.QueryParams(dict(form))).encode("ascii")
+
         parts = split_root(url)
         with Client(place._replace(root=url), transport, Nobody(headers)).stream(
             "/" if parts.path.endswith("/") else "",
@@ -384,8 +401,8 @@ def post_form(place: Place, transport: Transport) -> Callable[..., tuple[int, di
             method="POST",
             what="a token",
             accept="application/json",
-            headers={"Content-Type": "application/x-www-form-urlencoded", "Content-Length": str(len(data))},
-            body=lambda: [data],
+            headers={"Content-Type": "application/x-www-form-urlencoded", "Content-Length": str(len(data()))},
+            body=lambda: [data()],
             cancelled=cancelled,
         ) as answer:
             return answer.status, json_object(answer.read(_TOKEN_MOST))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from pydicom import Dataset
 from pydicom.dataelem import DataElement
 
-from slicer_notebook.errors import PacsConfigError
+from slicer_notebook.errors import PacsConfigError, PacsRefusedError
 from slicer_notebook.pacs.checks import auth_of
 from slicer_notebook.pacs.dicomweb import stow
 from slicer_notebook.pacs.dicomweb.auth import (
@@ -25,9 +25,9 @@ from slicer_notebook.pacs.dicomweb.auth import (
     TokenKeeper,
 )
 from slicer_notebook.pacs.dicomweb.client import Client, post_form
-from slicer_notebook.pacs.dicomweb.failures import Place
+from slicer_notebook.pacs.dicomweb.failures import Place, status_of
 from slicer_notebook.pacs.dicomweb.items import Item
-from slicer_notebook.pacs.dicomweb.kheops import KheopsTokens, Selection
+from slicer_notebook.pacs.dicomweb.kheops import Form, KheopsTokens, Selection, ViewerTokens, without_tokens
 from slicer_notebook.pacs.dicomweb.qido import Qido
 from slicer_notebook.pacs.dicomweb.qido_keys import Parameter
 from slicer_notebook.pacs.dicomweb.resources import Blob, Resources
@@ -39,6 +39,13 @@ from slicer_notebook.pacs.signing import PersonKeeper, Prompt, account_of
 from slicer_notebook.pacs.tls import client_context
 
 __all__ = ["DicomWebSource", "KheopsSource", "Secrets", "WadoUriSource", "further_sources", "web_source"]
+
+
+#: HTTP status of a refusal to store -> what it means at Kheops, and what to do.
+_TO_STORE: Final = {
+    401: ("does not accept the token", "It may have ended, or been revoked: ask for a new one."),
+    403: ("lets this token store nothing there", "Ask who shares the album for a token with the right to write."),
+}
 
 
 class Secrets(Protocol):
@@ -290,23 +297,46 @@ class KheopsSource(DicomWebSource):
     Args:
         album: its identifier: only what is in it. An album's own token needs none.
         inbox: only what is in the person's inbox.
+        form: how tokens are given; empty: as Bearer, and in the path where that is refused.
+        tokens: instead of what the configuration names.
     """
 
     def __init__(
-        self, server: Server, secrets: Secrets, *, album: str = "", inbox: bool = False, **options: Any
+        self,
+        server: Server,
+        secrets: Secrets,
+        *,
+        album: str = "",
+        inbox: bool = False,
+        form: Form = "",
+        tokens: ViewerTokens | None = None,
+        **options: Any,
     ) -> None:
         self._selection = Selection(album, inbox)
+        self._form: Form = form
+        self._tokens = tokens
         super().__init__(server, secrets, **options)
 
     def _own_credentials(self, root: str) -> Credentials:
+        tokens = self._tokens
+        if tokens is None:
+            tokens = ViewerTokens(
+                self.server.name,
+                self._base(),
+                self._post(root),
+                root,
+                selection=self._selection,
+                headers=self._headers,
+            )
+        return KheopsTokens(tokens, self._form, self._headers)
+
+    def _base(self) -> Keeper:
         server = self.server
         if server.auth in ("client_credentials", "device_code"):
-            base = self._oauth(server.auth)
-        elif server.auth == "basic":
-            base = self._configured("password", server.password)  # Kheops takes a token for a password
-        else:
-            base = self._configured("token", server.token)
-        return KheopsTokens(server.name, base, self._post(root), root, selection=self._selection, headers=self._headers)
+            return self._oauth(server.auth)
+        if server.auth == "basic":
+            return self._configured("password", server.password)  # Kheops takes a token for a password
+        return self._configured("token", server.token)
 
     def _of_searches(self) -> tuple[Parameter, ...]:
         return self._selection.of_searches
@@ -315,6 +345,37 @@ class KheopsSource(DicomWebSource):
         if self.server.wado:
             return super()._further_ways(client, credentials)
         return [WadoUri(client, self.server.parallel, self._instances, path="/wado")]
+
+    def find(self, query: Query, cancelled: Cancelled = never) -> Iterator[Record]:
+        """See `Source.find`; addresses in answers have no token in them."""
+        for record in super().find(query, cancelled):
+            yield without_tokens(record)
+
+    def metadata_items(
+        self, study: str, series: str | None = None, instance: str | None = None, cancelled: Cancelled = never
+    ) -> Iterator[Item]:
+        """Data sets of instances in the DICOM JSON model; addresses have no token in them. Raises `PacsError`."""
+        for item in super().metadata_items(study, series, instance, cancelled):
+            yield without_tokens(item)
+
+    def bulk(self, uri: str, cancelled: Cancelled = never) -> Blob:
+        """What a BulkDataURI stands for, also one with a token in it."""
+        return super().bulk(without_tokens(uri), cancelled)
+
+    def store(self, path: str, cancelled: Cancelled = never) -> None:
+        """Send one file by STOW-RS: into the album that is chosen, or that the token is of, or into the inbox.
+
+        Raises as `stow.store`.
+        """
+        try:
+            stow.store(self._http, path, cancelled, album=self._selection.album)
+        except PacsRefusedError as exc:
+            words = _TO_STORE.get(status_of(exc) or 0)
+            if words is None:
+                raise
+            raise PacsRefusedError(
+                f"{self.server.name!r} {words[0]}.", got=exc.got, hint=words[1], details=dict(exc.details)
+            ) from exc
 
 
 class WadoUriSource(_Web):

@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from typing import Any, Final
+from urllib.parse import quote
 
 from slicer_notebook.errors import NotDicomError, PacsAnswerError, PathNotFoundError
 from slicer_notebook.pacs.dicomweb.client import Answer, Client
@@ -51,8 +52,11 @@ _WARNINGS: Final = {
 }
 
 
-def store(client: Client, path: str, cancelled: Cancelled) -> None:
+def store(client: Client, path: str, cancelled: Cancelled, *, album: str = "") -> None:
     """Send one DICOM file; never more of it in memory than a piece.
+
+    Args:
+        album: of Kheops, that it is stored into.
 
     Raises:
         PathNotFoundError: there is no such file, or it cannot be read.
@@ -71,6 +75,7 @@ def store(client: Client, path: str, cancelled: Cancelled) -> None:
     }
     with client.stream(
         "/studies",
+        query=f"album={quote(album, safe='')}" if album else "",
         method="POST",
         what="STOW-RS",
         accept=JSON,

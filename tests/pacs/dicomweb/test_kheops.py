@@ -101,7 +101,7 @@ def test_a_viewer_token_is_renewed_before_it_ends():
     with Faulty(fake) as server:
         source = kheops(server)
         series(source)
-        keeper = source._http.credentials._viewers["1.2.3"]
+        keeper = source._http.credentials.tokens._viewers["1.2.3"]
         assert 80 < keeper._token.ends - time.monotonic() <= 100
         keeper._token = keeper._token._replace(ends=time.monotonic() + 5)
         series(source)
@@ -114,7 +114,7 @@ def test_a_viewer_token_whose_end_is_not_told_lives_five_hours():
     with Faulty(fake) as server:
         source = kheops(server)
         series(source)
-        ends = source._http.credentials._viewers["1.2.3"]._token.ends
+        ends = source._http.credentials.tokens._viewers["1.2.3"]._token.ends
     assert 17000 < ends - time.monotonic() <= 18000
 
 
@@ -206,7 +206,7 @@ def test_no_token_is_in_logs_errors_and_objects(takes, caplog):
         logging.getLogger("a.user").error("it failed", exc_info=failed)
         credentials = source._http.credentials
         shown = repr([source, vars(source), vars(source._http), credentials, vars(credentials)])
-        shown += repr([keeper._token for keeper in credentials._viewers.values()])
+        shown += repr([vars(keeper) for keeper in credentials.tokens._viewers.values()])
         source.close()
     viewer = next(iter(fake.viewers))
     told = "".join(traceback.format_exception(failed)) + "".join(traceback.format_exception(failure.value))
