@@ -52,6 +52,10 @@ def serve(
     igtl: Annotated[
         int | None, typer.Option("--igtl", min=0, max=65535, metavar="PORT", help="OpenIGTLink; usually 18944.")
     ] = None,
+    gateway: Annotated[
+        list[str] | None,
+        typer.Option("--gateway", metavar="KIND:PORT", help="One that another package brings. Repeatable."),
+    ] = None,
     session: Annotated[
         str | None, typer.Option("--session", metavar="NAME", help="The running Slicer of that name.")
     ] = None,
@@ -93,6 +97,7 @@ def serve(
     Without --session and --headless: the Slicer that runs, or a new one where none does.
     """
     ports = {kind: port for kind, port in (("rest", rest), ("osirix", osirix), ("igtl", igtl)) if port is not None}
+    ports |= dict(_kind_and_port(text) for text in gateway or [])
     if not ports:
         raise typer.BadParameter("name what is to be served: --rest PORT, --osirix PORT, --igtl PORT")
     if session is not None and headless:
@@ -112,6 +117,13 @@ def serve(
     ended = threading.Event()
     with ended_in_order(ended.set), _slicer(session, headless) as slicer:
         _serve(slicer, ports, how, ended, verbose=verbose, as_json=as_json)
+
+
+def _kind_and_port(text: str) -> tuple[str, int]:
+    kind, _, port = text.partition(":")
+    if not kind or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise typer.BadParameter("--gateway takes KIND:PORT, such as rest:2016")
+    return kind, int(port)
 
 
 def _token(token: str | None, bind: str) -> str:

@@ -13,9 +13,11 @@ import slicer_notebook as sn
 
 PUBLIC = [
     "DicomWarning",
+    "GatewaysPanel",
     "HeaderTree",
     "Image",
     "Job",
+    "Kheops",
     "Node",
     "PacsQuery",
     "SeriesThumbnails",
