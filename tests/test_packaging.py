@@ -58,7 +58,7 @@ def test_environment_yml_matches_pyproject() -> None:
     assert set(str(python.specifier).split(",")) == set(PROJECT["requires-python"].split(","))
     assert by_pip.count("-e .") == 1
     listed = [Requirement(row) for row in by_pip if row != "-e ."]
-    assert as_texts(listed) == as_texts(requirements("headless", "lab", "pacs"))
+    assert as_texts(listed) == as_texts(requirements("gateways", "headless", "lab", "pacs"))
     assert len(listed) == len(as_texts(listed))
 
 
