@@ -13,7 +13,7 @@ from typing import Final
 from slicer_notebook.dicom.nspredicate import regex
 from slicer_notebook.dicom.nspredicate.tree import Operator
 
-__all__ = ["COMPARE", "Fold", "Test", "folding", "like_pieces", "comparing"]
+__all__ = ["COMPARE", "Fold", "Test", "comparing", "folding", "like_pieces"]
 
 Fold = Callable[[str], str]
 Test = Callable[[str], bool]

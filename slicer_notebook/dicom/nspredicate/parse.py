@@ -76,6 +76,10 @@ class _Parser:
     # -- tokens --------------------------------------------------------------------------------------------------
 
     @property
+    def _ended(self) -> bool:
+        return self._here.kind == "end"
+
+    @property
     def _here(self) -> Token:
         return self._tokens[self._at]
 
@@ -110,10 +114,10 @@ class _Parser:
 
     def all(self) -> Node:
         """The whole predicate."""
-        if self._here.kind == "end":
+        if self._ended:
             raise self._problem("it is empty.", self._here, expected="a comparison")
         found = self._node(self._any_of(), self._tokens[0])
-        if self._here.kind != "end":
+        if not self._ended:
             raise self._problem("nothing more is expected here.", self._here, expected="AND, OR or the end")
         return found
 
