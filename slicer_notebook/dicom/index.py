@@ -334,6 +334,25 @@ class Index:
         found = merge_copies(decode_instance(blob) for (blob,) in rows)
         return sorted(found, key=_reading_order)
 
+    def instance(self, sop_uid: str, *, study: str | None = None, series: str | None = None) -> Instance:
+        """An instance by its SOP Instance UID.
+
+        Args:
+            study, series: of this study and this series only.
+
+        Raises:
+            UidNotFoundError: no such instance there.
+        """
+        rows = self._database.rows(
+            "SELECT r.record FROM files f JOIN records r ON r.id = f.id JOIN series s ON s.id = f.series_id "
+            "JOIN studies t ON t.id = s.study_id WHERE f.sop_uid = ? AND (? IS NULL OR t.StudyInstanceUID = ?) "
+            "AND (? IS NULL OR s.SeriesInstanceUID = ?) ORDER BY f.path",
+            [sop_uid, study, study, series, series],
+        )
+        if not rows:
+            raise _no_uid("instance", sop_uid)
+        return min(merge_copies(decode_instance(blob) for (blob,) in rows), key=_reading_order)
+
     def stamps(self, series: Iterable[str]) -> dict[str, str]:
         """What changes when a series' files do, as the index knows them, by Series Instance UID; unknown UIDs lack.
 

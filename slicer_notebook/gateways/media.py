@@ -1,0 +1,63 @@
+"""What a client accepts, against what can be sent (RFC 9110 12.5.1; for ``transfer-syntax`` PS3.18 8.7)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+__all__ = ["MediaRange", "accepted", "choose"]
+
+#: A media range ends at a comma outside of quotes.
+_RANGE: Final = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
+_PARAMETER: Final = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^;]*))')
+#: Ranges that are looked at: a browser sends eight.
+_MOST: Final = 64
+
+
+class MediaRange(NamedTuple):
+    """One range of an Accept header, in lower case, with its weight and its other parameters by lower-case name."""
+
+    type: str
+    weight: float
+    parameters: dict[str, str]
+
+    def covers(self, kind: str) -> bool:
+        """Whether a media type is in it."""
+        if self.type == "*/*":
+            return True
+        main, _, sub = self.type.partition("/")
+        return kind == self.type or (sub == "*" and kind.startswith(f"{main}/"))
+
+
+def accepted(values: Iterable[str]) -> list[MediaRange]:
+    """The ranges that a client takes, best first, the more special one first of two; without any, all."""
+    found = []
+    for text in _RANGE.findall(",".join(values))[:_MOST]:
+        kind = text.partition(";")[0].strip().lower()
+        parameters = {
+            name.lower(): re.sub(r"\\(.)", r"\1", quoted) if quoted else bare.strip()
+            for name, quoted, bare in reversed(_PARAMETER.findall(text))
+        }
+        weight = _weight(parameters.pop("q", "1"))
+        if kind and weight > 0:
+            found.append(MediaRange(kind, weight, parameters))
+    if not found:
+        return [MediaRange("*/*", 1.0, {})]
+    return sorted(found, key=lambda each: (-each.weight, each.type.count("*"), -len(each.parameters)))
+
+
+def _weight(text: str) -> float:
+    try:
+        return min(max(float(text), 0.0), 1.0)
+    except ValueError:
+        return 1.0
+
+
+def choose(ranges: Sequence[MediaRange], offers: Sequence[str]) -> str | None:
+    """The media type that suits best of those that can be sent, which come best first; None if none does."""
+    for each in ranges:
+        for offer in offers:
+            if each.covers(offer):
+                return offer
+    return None
