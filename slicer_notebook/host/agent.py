@@ -293,6 +293,8 @@ class Agent:
         self._later = later
         self._looking = False
         self._warm = False
+        self._listeners: tuple[Callable[[str, Any], None], ...] = ()
+        self._listening = threading.Lock()
         host.told = self._event
         host.asked = self.ask
         self._asked = itertools.count(1)
@@ -354,7 +356,31 @@ class Agent:
             self._warm = True
             self._later(_WARM_UP_AFTER, lambda: self.executor.on_worker(import_dicom))
 
+    def listen(self, heard: Callable[[str, Any], None]) -> Callable[[], None]:
+        """Tell somebody in this process of all events that notebooks are told of. From any thread.
+
+        Args:
+            heard: called with (kind, data) on the thread on which it happened, often the main one: it must neither wait
+                nor change the data.
+
+        Returns:
+            What ends it.
+        """
+
+        def stop() -> None:
+            with self._listening:
+                self._listeners = tuple(each for each in self._listeners if each is not heard)
+
+        with self._listening:
+            self._listeners = (*self._listeners, heard)
+        return stop
+
     def _event(self, kind: str, data: Any) -> None:
+        for heard in self._listeners:
+            try:
+                heard(kind, data)
+            except Exception:  # noqa: BLE001 - the others hear of it all the same
+                _log.exception("A listener failed at the event %s.", kind)
         for connection in list(self.connections.values()):
             connection.send(messages.Event(kind=kind, data=data))
             leases = connection.take_released()
