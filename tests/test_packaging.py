@@ -68,7 +68,7 @@ def test_version_is_one() -> None:
 
 @pytest.mark.parametrize(
     ("lock", "extras"),
-    [("demo", ["headless", "lab", "pacs", "build"]), ("dev", list(PROJECT["optional-dependencies"]))],
+    [("demo", ["gateways", "headless", "lab", "pacs", "build"]), ("dev", list(PROJECT["optional-dependencies"]))],
 )
 def test_lock_holds_what_pyproject_asks_for(lock: str, extras: list[str]) -> None:
     versions = pinned(lock)
