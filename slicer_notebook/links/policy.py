@@ -1,6 +1,6 @@
 """What is done with a link: opened, opened if a person agrees, or refused; as the policy file says, where it may.
 
-The file is ``links.toml`` in the folder of the configuration (`pacs.link_settings` reads it)::
+The file is ``links.toml`` in the folder of the configuration (`pacs.links.settings` reads it)::
 
     session = "reading-room"    # where links go if several Slicers run; without it, a person is asked
     start = "headless"          # what is started if none runs: "headless", "desktop" or "never"

@@ -1,0 +1,1 @@
+"""What links name, fetched: studies by DICOMweb with a token, files by HTTP; where the policy for both is kept."""
