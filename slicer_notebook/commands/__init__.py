@@ -1,6 +1,25 @@
 """What Slicer can be told: each command defined once, for both ends."""
 
-from slicer_notebook.commands import code, dicom, gateways, loads, pacs, pacs_signing, scene, sequences, things, views, volumes  # noqa: F401
+from slicer_notebook.commands import (  # noqa: F401
+    application,
+    code,
+    dicom,
+    gateways,
+    gltf,
+    grids,
+    loads,
+    pacs,
+    pacs_signing,
+    pictures,
+    points,
+    remote_files,
+    scene,
+    selection,
+    sequences,
+    things,
+    views,
+    volumes,
+)
 from slicer_notebook.commands.context import JobContext, current, progress, running
 from slicer_notebook.commands.host import Host, View
 from slicer_notebook.commands.registry import Command, NodeLike, all_commands, command, get, names
