@@ -158,7 +158,7 @@ def decode_body(header: Header, body: memoryview) -> Message:
     verb, subject = _split(type_)
     if header.version == 1:
         content = decode_content(verb, subject, body)
-        return Message(type_, header.device, content, header.timestamp, 1)
+        return Message(type_, header.device, content, header.timestamp, 1, wire_bytes=HEADER_BYTES + len(body))
     if len(body) < EXTENDED_BYTES:
         raise _malformed("extended header", f"at least {EXTENDED_BYTES} bytes", str(len(body)))
     start, heads, data, message_id = _EXTENDED.unpack_from(body)
@@ -169,7 +169,8 @@ def decode_body(header: Header, body: memoryview) -> Message:
         )
     metadata = _metadata(body[end:], heads, data)
     content = decode_content(verb, subject, body[start:end])
-    return Message(type_, header.device, content, header.timestamp, 2, message_id, metadata)
+    size = HEADER_BYTES + len(body)
+    return Message(type_, header.device, content, header.timestamp, 2, message_id, metadata, size)
 
 
 def _split(type_: str) -> tuple[str, str]:

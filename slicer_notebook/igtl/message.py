@@ -24,7 +24,17 @@ from slicer_notebook.igtl.contents import (
     Transform,
 )
 
-__all__ = ["CONTENT_TYPES", "TYPES", "Message", "Timestamp", "Verb", "full_type", "of_content", "wire_type"]
+__all__ = [
+    "CONTENT_TYPES",
+    "TYPES",
+    "Message",
+    "Timestamp",
+    "Verb",
+    "answer_command",
+    "full_type",
+    "of_content",
+    "wire_type",
+]
 
 Verb: TypeAlias = Literal["", "GET", "STT", "STP", "RTS"]
 
@@ -119,6 +129,7 @@ class Message(msgspec.Struct, frozen=True):
             sent is up to the connection, which knows the peer.
         message_id: of the sender; version 2 only.
         metadata: keys and values; version 2 only.
+        wire_bytes: bytes that it had on the wire, where it came from there.
     """
 
     type: str
@@ -128,6 +139,7 @@ class Message(msgspec.Struct, frozen=True):
     version: int = 2
     message_id: int = 0
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
+    wire_bytes: int = 0
 
     @property
     def verb(self) -> Verb:
@@ -165,6 +177,24 @@ def of_content(
     return Message(
         type_, device, content, Timestamp.now() if timestamp is None else timestamp, 2, message_id, dict(metadata or {})
     )
+
+
+def answer_command(query: Message, text: str = "", *, error: str | None = None) -> Message:
+    """The RTS_COMMAND to a COMMAND: same device, id and name; its metadata say how it went.
+
+    Args:
+        query: the COMMAND.
+        text: the result.
+        error: what failed; None for success.
+
+    Raises:
+        OpenIGTLinkError: ``query`` is no COMMAND.
+    """
+    content = query.content
+    if not isinstance(content, Command):
+        raise OpenIGTLinkError("Only a COMMAND is answered so.", expected="COMMAND", got=query.type)
+    metadata = {"Status": "SUCCESS"} if error is None else {"Status": "FAIL", "ErrorMessage": error}
+    return Message("RTS_COMMAND", query.device, Command(content.id, content.name, text), metadata=metadata)
 
 
 def wire_type(type_: str) -> str:
