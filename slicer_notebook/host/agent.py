@@ -321,6 +321,8 @@ class Agent:
         command = registry.get(name)
         asked, key = Asked(), ("in this process", next(self._asked))
         asked.stop = lambda: self.executor.cancel(key)
+        # `cancel` of the future, as asyncio calls it for whoever no longer waits, would leave no place for the outcome.
+        asked.set_running_or_notify_cancel()
 
         def done(outcome: Outcome) -> None:
             if outcome.error is not None:
