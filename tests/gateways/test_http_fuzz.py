@@ -27,7 +27,7 @@ SEEDS = (
     b"POST /echo HTTP/1.1\r\nHost: [::1]\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n",
     b"OPTIONS * HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: https://a\r\nAccess-Control-Request-Method: PUT\r\n\r\n",
     b"GET http://127.0.0.1/echo HTTP/1.0\r\nReferer: http://127.0.0.1/\r\nSec-Fetch-Site: none\r\n\r\n",
-    b"PUT /deaf HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-encoding: br\r\ncontent-length:9\r\n\r\n",
+    b"PUT /deaf HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-encoding: x\r\ncontent-length:9\r\n\r\n",
 )
 TOKENS = (
     b"\r\n",
