@@ -7,6 +7,7 @@ from slicer_notebook.commands import (  # noqa: F401
     gateways,
     gltf,
     grids,
+    links,
     loads,
     pacs,
     pacs_signing,

@@ -12,6 +12,7 @@ import msgspec
 from slicer_notebook.commands import context, loads
 from slicer_notebook.commands.dicom import _open_index, _plan
 from slicer_notebook.commands.host import Host
+from slicer_notebook.commands.link_servers import open_linked
 from slicer_notebook.commands.listenings import Listenings
 from slicer_notebook.commands.pacs_signing import prompt_by_events, prompt_of, tell_of_sign_ins
 from slicer_notebook.commands.questions import Questions
@@ -36,9 +37,15 @@ _NO_IMAGES: Final = frozenset(
 
 
 def _open_pacs(host: Host, server: str, database: str | None, prompt: Prompt | None) -> Pacs:
-    """The configured PACS of a name, which fills the index of a path; ``prompt``: how a person is asked to sign in."""
+    """The PACS of a name, configured or a link's, which fills the index of a path.
+
+    ``prompt``: how a person is asked to sign in.
+    """
     from slicer_notebook.pacs.pacs import Pacs
 
+    linked = open_linked(server, _open_index(database))
+    if linked is not None:
+        return linked
     tell_of_sign_ins(host)
     return Pacs.named(server, index=_open_index(database), prompt=prompt)
 
