@@ -21,6 +21,7 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 if TYPE_CHECKING:
     from slicer_notebook import errors, testing
     from slicer_notebook.commands.context import progress
+    from slicer_notebook.pacs.kheops import Kheops
     from slicer_notebook.session import (
         DicomWarning,
         Image,
@@ -49,6 +50,7 @@ _EXPORTS = {
     "HeaderTree": "slicer_notebook.widgets",
     "Image": "slicer_notebook.session",
     "Job": "slicer_notebook.session",
+    "Kheops": "slicer_notebook.pacs.kheops",
     "Node": "slicer_notebook.session",
     "PacsQuery": "slicer_notebook.widgets",
     "SeriesThumbnails": "slicer_notebook.widgets",
@@ -72,6 +74,7 @@ __all__ = [
     "HeaderTree",
     "Image",
     "Job",
+    "Kheops",
     "Node",
     "PacsQuery",
     "SeriesThumbnails",

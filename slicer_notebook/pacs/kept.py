@@ -11,7 +11,6 @@ from typing import Final
 import msgspec
 
 from slicer_notebook.dicom.records import Instance
-from slicer_notebook.pacs.dimse.store import sender_of
 from slicer_notebook.pacs.reports import SeriesKept
 
 __all__ = ["Kept", "unfit"]
@@ -61,6 +60,8 @@ class Kept:
 
     def take(self, instances: Iterable[Instance]) -> None:
         """Instances are on the disk and in the index."""
+        from slicer_notebook.pacs.dimse.store import sender_of  # needs pynetdicom, which a PACS by HTTP does not
+
         for instance in instances:
             sender = sender_of(instance.path)
             with self._lock:

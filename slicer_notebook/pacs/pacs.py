@@ -116,6 +116,17 @@ class Pacs:
         """Where retrieved files go."""
         return self._folder if self._folder is not None else default_folder(self.index.path)
 
+    def into(self, index: Index | str | Path | None, folder: str | Path | None = None) -> Pacs:
+        """The same PACS, whose retrieved files go into another index; connections are its own."""
+        return Pacs(
+            self.server,
+            index=index,
+            folder=folder if folder is not None else self._folder,
+            config_path=self._config,
+            learn=self._learn,
+            prompt=self._prompt,
+        )
+
     def sources(self) -> list[Source]:
         """What speaks to it: by its `url` first, then by the further addresses of the same archive."""
         with self._lock:

@@ -21,6 +21,7 @@ from slicer_notebook.pacs.server import SECRETS, Server, is_reference
 
 __all__ = [
     "SERVICE",
+    "Hidden",
     "Masking",
     "delete",
     "has_keyring",
@@ -44,6 +45,16 @@ _MOST_REMEMBERED: Final = 1000
 #: keyring's own mark of a backend that is more than suitable (``keyring.core.recommended``).
 _RECOMMENDED: Final = 1
 _STARS: Final = "***"
+
+
+class Hidden(str):
+    """A secret: what shows the values of variables, as some tracebacks do, does not show it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
 
 # -- from a reference to the secret ----------------------------------------------------------------------------------
 

@@ -27,7 +27,6 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from slicer_notebook.dicom.records import Instance
-from slicer_notebook.pacs.dimse.contexts import LOSSY
 from slicer_notebook.pacs.model import Fetch, Record
 from slicer_notebook.pacs.reports import SeriesReport
 from slicer_notebook.pacs.search import number_of
@@ -418,6 +417,8 @@ class SeriesTransfer:
 
     def take(self, instance: Instance) -> None:
         """An instance is on the disk and in the index."""
+        from slicer_notebook.pacs.dimse.contexts import LOSSY  # needs pynetdicom, which most who import this do not
+
         uid = instance.SOPInstanceUID
         with self._lock:
             self._here.add(uid)

@@ -17,6 +17,7 @@ __all__ = [
     "SECRETS",
     "Auth",
     "DimseAddress",
+    "Form",
     "Learned",
     "Server",
     "dimse_address",
@@ -35,6 +36,9 @@ KHEOPS_LINK: Final = re.compile(r"(?P<before>.*?)/(?P<how>view|link)/(?P<token>[
 _REFERENCE: Final = re.compile(r"keyring|env:[A-Za-z_][A-Za-z0-9_]*")
 
 Auth = Literal["", "basic", "bearer", "client_credentials", "device_code"]
+
+Form = Literal["", "bearer", "basic", "path"]
+"""How a Kheops token is given; empty: as Bearer, and in the path where that is refused."""
 
 
 class DimseAddress(NamedTuple):

@@ -17,8 +17,11 @@ from slicer_notebook.session.transfers import Transfer, transfer_job
 if TYPE_CHECKING:
     import pandas
 
+    from slicer_notebook.pacs.pacs import Pacs
     from slicer_notebook.pacs.storing import Stored
+    from slicer_notebook.session.handles import Volume
     from slicer_notebook.session.listening import Listening
+    from slicer_notebook.session.sequences import VolumeSequence
     from slicer_notebook.session.session import Session
 
 __all__ = ["Answer", "Answers", "SessionPacs"]
@@ -94,15 +97,16 @@ class SessionPacs:
     Attributes:
         name: what it is called in the configuration.
         run: where it is asked from: "slicer", Slicer's process (its machine, its configuration), or "notebook", this
-            one.
+            one, which is where a PACS is asked from that is no name but itself.
     """
 
-    def __init__(self, session: Session, name: str, run: Literal["slicer", "notebook"] = "slicer") -> None:
+    def __init__(self, session: Session, name: str | Pacs, run: Literal["slicer", "notebook"] = "slicer") -> None:
         if run not in ("slicer", "notebook"):
             raise ArgumentError("Where is the PACS asked from?", expected="'slicer' or 'notebook'", got=repr(run))
         self._session = session
-        self.name = name
-        self.run = run
+        self.name = name if isinstance(name, str) else name.name
+        self.run = run if isinstance(name, str) else "notebook"
+        self._here: str | Pacs = name
 
     def __repr__(self) -> str:
         return f"<PACS {self.name!r}, asked from {'Slicer' if self.run == 'slicer' else 'the notebook'}>"
@@ -132,7 +136,7 @@ class SessionPacs:
         if self.run == "notebook":
             from slicer_notebook.session.pacs_here import find_here
 
-            return find_here(self._session, self.name, level, given, options, convert=_answers)
+            return find_here(self._session, self._here, level, given, options, convert=_answers)
         return self._session.submit(
             "pacs.find",
             server=self.name,
@@ -178,7 +182,7 @@ class SessionPacs:
         if self.run == "notebook":
             from slicer_notebook.session.pacs_here import retrieve_here
 
-            return retrieve_here(self._session, self.name, targets, title_of(what, targets), load=load, show=show)
+            return retrieve_here(self._session, self._here, targets, title_of(what, targets), load=load, show=show)
         entry = self._session.call(
             "pacs.retrieve",
             server=self.name,
@@ -191,6 +195,30 @@ class SessionPacs:
             person=_somebody(),
         )
         return transfer_job(self._session, int(entry["id"]))
+
+    def load(
+        self,
+        what: Any = None,
+        *,
+        study: str | None = None,
+        series: str | None = None,
+        instances: Iterable[str] = (),
+        show: bool = True,
+    ) -> list[Volume | VolumeSequence]:
+        """Fetch, load each series as soon as it is here, and wait for both. Arguments as of `retrieve`.
+
+        Returns:
+            The volumes and sequences. What is no image (reports, segmentations) is fetched, and not loaded.
+
+        Raises:
+            RetrieveIncompleteError, PacsError, StorageError: not all could be fetched; what was, is loaded.
+            SeriesRefusedError: a series would not become a correct volume.
+            JobCancelledError: it was cancelled.
+        """
+        from slicer_notebook.session.retrieving import loaded_of
+
+        job = self.retrieve(what, study=study, series=series, instances=instances, load=True, show=show)
+        return loaded_of(self._session, job)
 
     def store(
         self, *paths: str | Path, commit: bool | None = False, commit_timeout: float | None = None
@@ -214,7 +242,7 @@ class SessionPacs:
 
         given = plain_paths(paths)
         if self.run == "notebook":
-            return store_here(self._session, self.name, given, commit, commit_timeout)
+            return store_here(self._session, self._here, given, commit, commit_timeout)
         return self._session.submit(
             "pacs.store",
             server=self.name,
@@ -243,7 +271,7 @@ class SessionPacs:
         if self.run == "notebook":
             from slicer_notebook.session.pacs_here import plan_here
 
-            job = plan_here(self._session, self.name, study, uid, strict=strict, rectify=rectify)
+            job = plan_here(self._session, self._here, study, uid, strict=strict, rectify=rectify)
         else:
             job = self._session.submit(
                 "pacs.plan", server=self.name, study=study, series=uid, strict=strict, rectify=rectify,
@@ -261,7 +289,7 @@ class SessionPacs:
         if self.run == "notebook":
             from slicer_notebook.session.pacs_here import thumbnail_here
 
-            job = thumbnail_here(self._session, self.name, study, uid, size)
+            job = thumbnail_here(self._session, self._here, study, uid, size)
         else:
             job = self._session.submit(
                 "pacs.thumbnail", server=self.name, study=study, series=uid, size=size,
@@ -287,6 +315,8 @@ class SessionPacs:
         """
         from slicer_notebook.session.listening import listen_here, listen_in_slicer
 
+        if not isinstance(self._here, str):
+            raise ArgumentError(f"{self.name!r} sends nothing by itself.", expected="a PACS that is configured")
         return (listen_here if self.run == "notebook" else listen_in_slicer)(self._session, self.name, port)
 
     def test(self) -> Job[Any]:
@@ -294,7 +324,7 @@ class SessionPacs:
         from slicer_notebook.session.pacs_here import report_of, test_here
 
         if self.run == "notebook":
-            return test_here(self._session, self.name)
+            return test_here(self._session, self._here)
         return self._session.submit("pacs.test", server=self.name, person=_somebody(), convert=report_of)
 
 

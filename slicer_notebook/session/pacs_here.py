@@ -46,9 +46,11 @@ _EVERY: Final = 0.2
 _log = logging.getLogger(__name__)
 
 
-def _pacs(session: Session, name: str, prompt: Prompt | None) -> Pacs:
+def _pacs(session: Session, name: str | Pacs, prompt: Prompt | None) -> Pacs:
     from slicer_notebook.pacs.pacs import Pacs
 
+    if not isinstance(name, str):
+        return name.into(session.dicom.database)
     return Pacs.named(name, index=session.dicom.database, prompt=prompt)
 
 
@@ -76,7 +78,7 @@ def _worked(
     session: Session,
     command: str,
     function: Callable[[Pacs, Cancelled, Job[Any]], T],
-    name: str,
+    name: str | Pacs,
     *,
     convert: Callable[[T], Any] | None = None,
     cancel: Callable[[], None] = lambda: None,
@@ -113,7 +115,7 @@ def servers_here() -> list[str]:
 
 def find_here(
     session: Session,
-    name: str,
+    name: str | Pacs,
     level: str,
     keys: dict[str, Any],
     options: dict[str, Any],
@@ -143,7 +145,7 @@ def find_here(
     return _worked(session, "pacs.find", ask, name, convert=convert, cancel=stop)
 
 
-def plan_here(session: Session, name: str, study: str, series: str, *, strict: bool, rectify: bool) -> Job[Any]:
+def plan_here(session: Session, name: str | Pacs, study: str, series: str, *, strict: bool, rectify: bool) -> Job[Any]:
     """As the command ``pacs.plan``, from this process."""
 
     def look(pacs: Pacs, cancelled: Cancelled, _job: Job[Any]) -> dict[str, Any]:
@@ -155,7 +157,7 @@ def plan_here(session: Session, name: str, study: str, series: str, *, strict: b
     return _worked(session, "pacs.plan", look, name)
 
 
-def thumbnail_here(session: Session, name: str, study: str, series: str, size: int) -> Job[bytes]:
+def thumbnail_here(session: Session, name: str | Pacs, study: str, series: str, size: int) -> Job[bytes]:
     """As the command ``pacs.thumbnail``, from this process."""
 
     def look(pacs: Pacs, cancelled: Cancelled, _job: Job[Any]) -> bytes:
@@ -173,7 +175,7 @@ def report_of(raw: Any) -> Examination:
     return msgspec.convert(raw, Examination)
 
 
-def test_here(session: Session, name: str) -> Job[Examination]:
+def test_here(session: Session, name: str | Pacs) -> Job[Examination]:
     """As `SessionPacs.test`, from this process."""
 
     def look(pacs: Pacs, cancelled: Cancelled, job: Job[Any]) -> Examination:
@@ -192,7 +194,7 @@ def stored_of(raw: Any) -> Stored:
 
 
 def store_here(
-    session: Session, name: str, paths: list[str], commit: bool | None, commit_timeout: float | None
+    session: Session, name: str | Pacs, paths: list[str], commit: bool | None, commit_timeout: float | None
 ) -> Job[Stored]:
     """As the command ``pacs.store``, from this process."""
 
@@ -204,7 +206,7 @@ def store_here(
 
 
 def retrieve_here(
-    session: Session, name: str, targets: list[dict[str, Any]], title: str, *, load: bool, show: bool
+    session: Session, name: str | Pacs, targets: list[dict[str, Any]], title: str, *, load: bool, show: bool
 ) -> Job[Transfer]:
     """As `SessionPacs.retrieve`, from this process: it ends with it."""
     return _Here(session, name, targets, title, load=load, show=show).job
@@ -214,7 +216,7 @@ class _Here:
     """A retrieval of this process; Slicer is told of each series that has come."""
 
     def __init__(
-        self, session: Session, name: str, targets: list[dict[str, Any]], title: str, *, load: bool, show: bool
+        self, session: Session, name: str | Pacs, targets: list[dict[str, Any]], title: str, *, load: bool, show: bool
     ) -> None:
         self._session = session
         self._sign_in: dict[str, Any] = {}

@@ -13,9 +13,11 @@ from slicer_notebook.session.loads import Load
 from slicer_notebook.session.sequences import VolumeSequence
 
 if TYPE_CHECKING:
+    from slicer_notebook.session.job import Job
     from slicer_notebook.session.session import Session
+    from slicer_notebook.session.transfers import Transfer
 
-__all__ = ["load_from_pacs"]
+__all__ = ["load_from_pacs", "loaded_of"]
 
 
 def load_from_pacs(session: Session, answers: Any, show: bool) -> list[Volume | VolumeSequence]:
@@ -33,14 +35,19 @@ def load_from_pacs(session: Session, answers: Any, show: bool) -> list[Volume | 
             expected="answers of one PACS: slicer.pacs(name).find(...).result()",
             got=f"answers of {len(servers)}" if all(servers) and servers else "something else, or nothing",
         )
-    job = session.pacs(servers.pop()).retrieve(several, load=True, show=show)
+    return loaded_of(session, session.pacs(servers.pop()).retrieve(several, load=True, show=show))
+
+
+def loaded_of(session: Session, job: Job[Transfer]) -> list[Volume | VolumeSequence]:
+    """What a retrieval has loaded, when both are done. Raises as `load_from_pacs`."""
     problem: PacsError | None = None
     try:
         numbers = session.wait(job).loads
     except PacsError as exc:
         problem = exc
         number = exc.details.get("transfer")
-        numbers = [each for entry in session.transfers.entries() if entry.id == number for each in entry.loads]
+        of_queue = [each for entry in session.transfers.entries() if entry.id == number for each in entry.loads]
+        numbers = [*exc.details.get("loads", ()), *of_queue]  # the first of a transfer of this process
     loads = _loads_of(session, numbers)
     if problem is not None:
         raise problem

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from slicer_notebook import errors
 from slicer_notebook.commands import registry
@@ -27,6 +27,9 @@ from slicer_notebook.session.pacs import SessionPacs
 from slicer_notebook.session.progress import shown
 from slicer_notebook.session.transfers import TransferQueue
 from slicer_notebook.session.views import View
+
+if TYPE_CHECKING:
+    from slicer_notebook.pacs.pacs import Pacs
 
 __all__ = ["Session", "Subscription"]
 
@@ -245,11 +248,12 @@ class Session(OwnAttributesOnly):
         with shown(job):
             return job.result()
 
-    def pacs(self, name: str | None = None, *, run: Literal["slicer", "notebook"] = "slicer") -> SessionPacs:
+    def pacs(self, name: str | Pacs | None = None, *, run: Literal["slicer", "notebook"] = "slicer") -> SessionPacs:
         """A configured PACS: ``slicer.pacs("hospital").find(...)``, ``.retrieve(...)``.
 
         Args:
             name: as configured (`slicer_notebook.pacs.add`) where it is asked from; without one the only one there is.
+                Or a PACS itself, such as `slicer_notebook.Kheops`, which is asked from this process.
             run: which machine reaches the PACS: "slicer" asks from Slicer's process, "notebook" from this one.
 
         Raises:

@@ -222,6 +222,7 @@ def outcome_of(transfer: Transfer) -> tuple[Transfer | None, BaseException | Non
         "server": transfer.server,
         "transfer": transfer.id,
         "series": transfer.series,
+        "loads": list(transfer.loads),
     }
     if transfer.state == "incomplete":
         lacking = [each for each in transfer.series if each["state"] != "complete"]

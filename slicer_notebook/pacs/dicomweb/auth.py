@@ -26,7 +26,6 @@ __all__ = [
     "Bearer",
     "Credentials",
     "FormPost",
-    "Hidden",
     "Keeper",
     "Nobody",
     "OAuth",
@@ -115,15 +114,6 @@ class Basic(Nobody):
 
     def __init__(self, user: str, password: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(dict([*(headers or {}).items(), basic_header(user, password)]))
-
-
-class Hidden(str):
-    """A secret: what shows the values of variables, as some tracebacks do, does not show it."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'***'"
 
 
 class Token(NamedTuple):

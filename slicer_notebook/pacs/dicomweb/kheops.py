@@ -8,14 +8,13 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
 from slicer_notebook.errors import ArgumentError, PacsConfigError, PacsRefusedError
 from slicer_notebook.pacs.checks import kheops_link
 from slicer_notebook.pacs.dicomweb.auth import (
     FormPost,
-    Hidden,
     Keeper,
     Token,
     TokenKeeper,
@@ -28,11 +27,10 @@ from slicer_notebook.pacs.dicomweb.failures import status_of
 from slicer_notebook.pacs.dicomweb.qido_keys import Parameter
 from slicer_notebook.pacs.dicomweb.transport import Applied
 from slicer_notebook.pacs.model import Cancelled
-from slicer_notebook.pacs.server import KHEOPS_LINK, shown_url
+from slicer_notebook.pacs.secrets import Hidden
+from slicer_notebook.pacs.server import KHEOPS_LINK, Form, shown_url
 
 __all__ = [
-    "FORMS",
-    "Form",
     "KheopsLink",
     "KheopsTokens",
     "Selection",
@@ -41,10 +39,6 @@ __all__ = [
     "without_tokens",
 ]
 
-Form = Literal["", "bearer", "basic", "path"]
-"""How a token is given; empty: as Bearer, and in the path where that is refused."""
-
-FORMS: Final[tuple[Form, ...]] = ("bearer", "basic", "path")
 
 _GRANT: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 _TOKEN_TYPE: Final = "urn:ietf:params:oauth:token-type:access_token"  # the name of a type, no secret

@@ -27,14 +27,14 @@ from slicer_notebook.pacs.dicomweb.auth import (
 from slicer_notebook.pacs.dicomweb.client import Client, post_form
 from slicer_notebook.pacs.dicomweb.failures import Place, status_of
 from slicer_notebook.pacs.dicomweb.items import Item
-from slicer_notebook.pacs.dicomweb.kheops import Form, KheopsTokens, Selection, ViewerTokens, without_tokens
+from slicer_notebook.pacs.dicomweb.kheops import KheopsTokens, Selection, ViewerTokens, without_tokens
 from slicer_notebook.pacs.dicomweb.qido import Qido
 from slicer_notebook.pacs.dicomweb.qido_keys import Parameter
 from slicer_notebook.pacs.dicomweb.resources import Blob, Resources
 from slicer_notebook.pacs.dicomweb.transport import Transport, proxy_for
 from slicer_notebook.pacs.dicomweb.wado import WadoRs, WadoUri
 from slicer_notebook.pacs.model import Cancelled, Fetch, Query, Record, Source, Way, never
-from slicer_notebook.pacs.server import Learned, Server, is_reference
+from slicer_notebook.pacs.server import Form, Learned, Server, is_reference
 from slicer_notebook.pacs.signing import PersonKeeper, Prompt, account_of
 from slicer_notebook.pacs.tls import client_context
 
