@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,14 @@ def _loads_of(session: Session, numbers: list[int]) -> list[Load]:
     return list(session.dicom.queue.wait(own)) if own else []
 
 
+def _of_the_caller() -> int:
+    """The stack level, for who asks, of whoever called into this package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("slicer_notebook."):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
 def _handles(loads: list[Load]) -> list[Volume | VolumeSequence]:
     found: list[Volume | VolumeSequence] = []
     for load in loads:
@@ -70,6 +79,6 @@ def _handles(loads: list[Load]) -> list[Volume | VolumeSequence]:
                 load.error.get("message", ""), hint=load.error.get("hint") or None, details={"series": load.series}
             )
         for text in load.warnings:
-            warnings.warn(text, DicomWarning, stacklevel=4)
+            warnings.warn(text, DicomWarning, stacklevel=_of_the_caller())
         found += load.value
     return found
