@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.registry import command
 from slicer_notebook.errors import ViewNotFoundError
@@ -42,8 +44,16 @@ def gltf(host: Host, index: int = 0, box: bool = False) -> str:
         exporter.InlineDataOn()
         exporter.SaveNormalOn()
         exporter.SetRenderWindow(window)
-        return str(exporter.WriteToString())
+        return _without_nulls(str(exporter.WriteToString()))
     finally:
         node.SetBoxVisible(before[0])
         node.SetAxisLabelsVisible(before[1])
         host.slicer.app.resumeRender()
+
+
+def _without_nulls(text: str) -> str:
+    """What there is none of is left out: VTK writes ``null`` for empty lists, which glTF's schema has not."""
+    if ":null" not in text:
+        return text
+    whole = json.loads(text)
+    return json.dumps({name: value for name, value in whole.items() if value is not None}, separators=(",", ":"))
