@@ -233,6 +233,7 @@ def retrieve(
     database: str | None = None,
     by: str = "",
     person: bool = True,
+    ways: list[str] | None = None,
 ) -> dict[str, Any]:
     """Begin to fetch studies, series or instances into the index; the transfer's entry (see `transfers`).
 
@@ -240,6 +241,7 @@ def retrieve(
         targets: each with ``StudyInstanceUID``, and ``SeriesInstanceUID`` and ``SOPInstanceUID`` where it is not all.
         load: load each series when it is here.
         show: show the first of them.
+        ways: "WADO-RS", "C-GET", "C-MOVE", "WADO-URI": only these, in this order; without it, the server's own.
 
     Raises:
         PacsNotFoundError: no PACS of that name.
@@ -252,7 +254,8 @@ def retrieve(
     if not targets_of(targets):
         raise ArgumentError("Retrieve what?", expected="at least one study or series", got="none")
     queue = _transfers_of(host)
-    entry = queue.add(server, targets, title, by, load=load, show=show, database=database, person=person)
+    how = {"load": load, "show": show, "database": database, "person": person, "ways": ways or []}
+    entry = queue.add(server, targets, title, by, **how)
     return queue.plain([entry])[0]
 
 

@@ -62,6 +62,8 @@ class Entry:
     database: str | None
     #: somebody can be asked to sign in
     person: bool = True
+    #: ways to fetch that were asked for; empty for the server's own
+    ways: list[str] = field(default_factory=list)
     #: what they are asked just now, as of the event "sign_in"; empty otherwise
     sign_in: dict[str, Any] = field(default_factory=dict)
     state: str = "waiting"
@@ -313,7 +315,10 @@ class Transfers(Entries[Entry]):
         try:
             pacs = self._open_pacs(entry.server, entry.database, self._prompt(entry))
             transfer = pacs.retrieve(
-                entry.targets, first_alone=entry.load, on_progress=lambda _transfer: self._look(entry)
+                entry.targets,
+                ways=entry.ways,
+                first_alone=entry.load,
+                on_progress=lambda _transfer: self._look(entry),
             )
             with self._changed:
                 entry.transfer = transfer
