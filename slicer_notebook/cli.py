@@ -17,11 +17,13 @@ from rich.text import Text
 
 from slicer_notebook import (
     cli_dicom,
+    cli_open,
     cli_pacs,
     cli_pacs_listen,
     cli_pacs_look,
     cli_pacs_transfer,
     cli_serve,
+    cli_urls,
     kernelspec,
 )
 from slicer_notebook import doctor as checks
@@ -45,6 +47,8 @@ cli_pacs_transfer.register(cli_pacs.pacs)
 cli_pacs_look.register(cli_pacs.pacs)
 cli_pacs_listen.register(cli_pacs.pacs)
 cli_serve.register(app)
+cli_open.register(app)
+cli_urls.register(app)
 
 MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[red]fail[/]"}
 

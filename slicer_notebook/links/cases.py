@@ -56,6 +56,7 @@ class Case(StrEnum):
     TOO_LONG = "too-long"
     OPTION = "option"
     NO_URL = "no-url"
+    NO_POLICY = "no-policy"
 
 
 class Rule(NamedTuple):
@@ -124,6 +125,7 @@ CASES: Final[dict[Case, Rule]] = {
     Case.TOO_LONG: _refused("it is longer than 8192 bytes"),
     Case.OPTION: _refused("it is an option, not a URL"),
     Case.NO_URL: _refused("it is not one URL"),
+    Case.NO_POLICY: _refused("the policy's file, links.toml, cannot be used"),
 }
 
 

@@ -22,6 +22,7 @@ from slicer_notebook.session.images import Picture, Pictures, provenance
 from slicer_notebook.session.job import Job
 from slicer_notebook.session.launcher import Launched
 from slicer_notebook.session.link import Link, LogLine
+from slicer_notebook.session.links import Opened, open_link
 from slicer_notebook.session.output import report
 from slicer_notebook.session.pacs import SessionPacs
 from slicer_notebook.session.progress import shown
@@ -48,6 +49,7 @@ EVENT_KINDS = (
     "listening",
     "sign_in",
     "gateways",
+    "igtl",
     "closed",
     "restarted",
 )
@@ -317,6 +319,19 @@ class Session(OwnAttributesOnly):
         target = self.path(path)
         nodes = self.wait(self.submit("scene.load", path=target, filetype=filetype, properties=properties or None))
         return nodes if target.lower().endswith((".mrml", ".mrb")) or len(nodes) != 1 else nodes[0]
+
+    def open(self, url: str, agreed: bool = False) -> Opened:
+        """Open a ``slicer://``, ``osirix://`` or ``horos://`` link: fetch, load and show what it names.
+
+        Args:
+            agreed: you have seen why a link is asked about, and agree.
+
+        Raises:
+            LinkRefusedError: it is refused, or you were not asked yet; the message says why.
+            LinkError: it does not work.
+            SlicerNotebookError: what fetching or loading raised; what has come is kept.
+        """
+        return open_link(self, url, agreed)
 
     def nodes(self, class_name: str | None = None) -> list[Node]:
         """Handles of the nodes of a MRML class and its subclasses; of all that a user would see without one.
