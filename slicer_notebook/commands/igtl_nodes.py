@@ -34,6 +34,7 @@ __all__ = [
     "device_of",
     "fill",
     "message_of",
+    "nodes_of",
     "note",
 ]
 
@@ -42,6 +43,8 @@ __all__ = [
 DEVICE: Final = "slicer_notebook.igtl.device"
 TYPE: Final = "slicer_notebook.igtl.type"
 TIME: Final = "slicer_notebook.igtl.time"
+#: The device whose TDATA the tool is in.
+TRACKER: Final = "slicer_notebook.igtl.tracker"
 #: What kind of tool a TDATA says that it is (`ToolKind`).
 TOOL: Final = "slicer_notebook.igtl.tool"
 #: Before each key of the metadata (SlicerOpenIGTLink's).
@@ -50,6 +53,9 @@ METADATA: Final = "OpenIGTLink."
 NAMELESS: Final = "OpenIGTLink"
 #: Bytes of a device name in a header.
 NAME_BYTES: Final = 20
+
+#: Devices that get a node, so that a peer that makes up names does not fill the scene.
+MOST_NODES: Final = 1000
 
 _TRANSFORM: Final = "vtkMRMLLinearTransformNode"
 _TEXT: Final = "vtkMRMLTextNode"
@@ -110,6 +116,8 @@ class DeviceNodes:
         try:
             node = fill(self._host, content, wanted, as_ras=as_ras)
             node.SetAttribute(DEVICE, device)
+            if isinstance(content, contents.Tracking):
+                node.SetAttribute(TRACKER, message.device)
             self._note(node, message)
         finally:
             # One event for all of it.
@@ -134,6 +142,10 @@ class DeviceNodes:
         return fitting[0]
 
     def _make(self, device: str, class_name: str) -> Any:
+        if len(self._ids) >= MOST_NODES:
+            raise OpenIGTLinkError(
+                "Too many devices: this one gets no node.", expected=f"at most {MOST_NODES}", got=device
+            )
         scene = self._host.slicer.mrmlScene
         node = scene.AddNewNodeByClass(class_name, device)
         node.SetDescription("Received by OpenIGTLink")  # SlicerOpenIGTLink's words
@@ -334,3 +346,25 @@ def message_of(host: Host, node: Any, as_type: str | None = None, device: str | 
     metadata = {name.removeprefix(METADATA): node.GetAttribute(name) for name in names if name.startswith(METADATA)}
     name = device_of(node) if device is None else device
     return of_content(content_of(host, node, as_type), name, metadata=metadata)
+
+
+def nodes_of(host: Host, type_: str, device: str) -> list[Any]:
+    """The nodes that a query for a type and device name means, in scene order; "" is any device.
+
+    A TDATA is asked for by its tracker's name; without one, all transforms are its tools.
+    """
+    found = []
+    for class_name in _senders(type_):
+        for node in host.nodes(class_name):
+            seen = not node.GetHideFromEditors() and (not node.IsA("vtkMRMLTransformNode") or node.IsLinear())
+            if seen and (not device or _is_called(node, type_, device)):
+                found.append(node)
+    return found
+
+
+def _is_called(node: Any, type_: str, device: str) -> bool:
+    names = [node.GetAttribute(DEVICE), node.GetName()]
+    if type_ == "TDATA":
+        names.append(node.GetAttribute(TRACKER))
+    # A query has room for 20 bytes only.
+    return any(name == device or (name or "").encode()[:NAME_BYTES] == device.encode() for name in names)
