@@ -220,7 +220,7 @@ class Decoder:
         try:
             events.append(decode_body(header, body))
         except OpenIGTLinkError as error:
-            events.append(Fault(error, type_, header.device))
+            events.append(Fault(_bare(error), type_, header.device))
 
     def _refuse(self, header: Header, message: str, expected: str, got: str, events: list[Event]) -> None:
         """Drop a message whose body can be passed over."""
@@ -232,7 +232,16 @@ class Decoder:
         self._lost = True
         self._header = self._own = None
         self._start = self._end = 0
-        events.append(Fault(error, type_, device, fatal=True))
+        events.append(Fault(_bare(error), type_, device, fatal=True))
+
+
+def _bare(error: OpenIGTLinkError) -> OpenIGTLinkError:
+    """The error without tracebacks: their frames would keep the message's whole body, until the garbage is collected."""
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error
 
 
 def _aligned(size: int, start: int) -> memoryview:
