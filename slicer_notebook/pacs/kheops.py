@@ -126,11 +126,15 @@ class Kheops(Pacs):
     ) -> None:
         # What shows the variables of these frames shows no token.
         url, token = Hidden(url), Hidden(token) if isinstance(token, str) else token
-        api, token = _address(url, token)
+        try:
+            api, token = _address(url, token)
+            server = _server(api, name, token, settings)
+        except ArgumentError as exc:
+            raise exc.with_traceback(None) from None  # further frames have parts of the address
         if album and inbox:
             raise ArgumentError("album and inbox.", expected="one of them", got="both")
         _check_way(way)
-        super().__init__(_server(api, name, token, settings), index=index, folder=folder)
+        super().__init__(server, index=index, folder=folder)
         need("httpx")
         from slicer_notebook.pacs.dicomweb.auth import Token, TokenKeeper
         from slicer_notebook.pacs.dicomweb.kheops import Selection, ViewerTokens
@@ -141,9 +145,11 @@ class Kheops(Pacs):
         self._tls: ssl.SSLContext | None = None
         base = TokenKeeper(lambda _former, _cancelled: Token(_given(token, name)))
         base.token(never)  # an error now rather than at the first request
-        self._tokens = ViewerTokens(name, base, self._post, api, selection=self._selection, clock=clock)
+        self._tokens = ViewerTokens(name, base, self._post, self.api, selection=self._selection, clock=clock)
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_selection"):
+            return "<Kheops>"  # being made: what shows variables shows it when that fails
         which = f", album {self._selection.album!r}" if self._selection.album else ""
         which = ", inbox" if self._selection.inbox else which
         return f"<Kheops {self.name!r}: {self.api}{which}>"
@@ -301,7 +307,7 @@ def _study_of(study: Any) -> str:
 # -- what is given ----------------------------------------------------------------------------------------------------
 
 
-def _address(url: str, token: TokenGiver) -> tuple[str, TokenGiver]:
+def _address(url: str, token: TokenGiver) -> tuple[Hidden, TokenGiver]:
     """Root of the API, and the token. Raises `ArgumentError`."""
     plain = url.strip()
     if re.match(r"(?i)kheops\+", plain):
@@ -313,7 +319,7 @@ def _address(url: str, token: TokenGiver) -> tuple[str, TokenGiver]:
             raise ArgumentError("That is no Kheops link.", expected="https://host/view/TOKEN", got="another address")
         if token is not None:
             raise ArgumentError("Which token?", expected="the link's, or token=", got="both")
-        return link[0].removeprefix("kheops+"), Hidden(link[1])
+        return Hidden(link[0].removeprefix("kheops+")), Hidden(link[1])
     if token is None or token == "":
         raise ArgumentError(
             "Kheops needs a token.",
@@ -322,7 +328,7 @@ def _address(url: str, token: TokenGiver) -> tuple[str, TokenGiver]:
             hint="token='env:NAME' names the environment variable that holds it.",
         )
     root = plain.rstrip("/")
-    return (root if root.lower().endswith("/api") else f"{root}/api"), token
+    return Hidden(root if root.lower().endswith("/api") else f"{root}/api"), token
 
 
 def _server(api: str, name: str, token: TokenGiver, settings: Mapping[str, Any]) -> Server:
@@ -337,7 +343,7 @@ def _server(api: str, name: str, token: TokenGiver, settings: Mapping[str, Any])
         warnings.warn(
             f"{address} is not encrypted: whoever listens on the way can read the token that is sent there.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
     reference = token if isinstance(token, str) and is_reference(token) else ""
     return msgspec.structs.replace(server, token=reference)

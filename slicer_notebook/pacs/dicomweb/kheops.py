@@ -158,8 +158,16 @@ class ViewerTokens:
 
     def renew(self, target: str, refused: str, cancelled: Cancelled) -> bool:
         """After a refusal: whether there is another token for a request now."""
-        keeper = self._keeper(_study_of(target))
-        return (keeper if keeper is not None else self._base).renew(refused, cancelled)
+        study = _study_of(target)
+        keeper = self._keeper(study)
+        if keeper is None or study is None:
+            return self._base.renew(refused, cancelled)
+        try:
+            return keeper.renew(refused, cancelled)
+        except PacsRefusedError as exc:
+            # The configured token is tried: its refusal says more than that there is no viewer token.
+            self._note_refusal(study, status_of(exc))
+            return self._base.token(cancelled).value != refused
 
     def of(self, study: str, cancelled: Cancelled) -> Token:
         """The viewer token of a study; exchanged for it if there is none, or if it is about to end.
