@@ -7,17 +7,17 @@ Nodes and messages: `commands.igtl_nodes`. Connections and devices, as notebooks
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any, Final
 
-from slicer_notebook.commands import context
+from slicer_notebook.commands import context, igtl_hubs
 from slicer_notebook.commands.gateway import check_allowed
 from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.igtl_connections import Connection
 from slicer_notebook.commands.igtl_hub import Hub
+from slicer_notebook.commands.igtl_hubs import PORT, made_by
 from slicer_notebook.commands.igtl_nodes import CLASSES, DEVICE, message_of
 from slicer_notebook.commands.igtl_recordings import Recording
 from slicer_notebook.commands.igtl_streams import tracking_message
@@ -36,24 +36,20 @@ _ANSWER: Final = 5.0
 _RTS: Final = 1.0
 #: Seconds between two looks for a cancel.
 _LOOK: Final = 0.1
-#: OpenIGTLink's usual port.
-PORT: Final = 18944
 #: Protocol version -> header version (protocol 1 and 2 send header version 1).
 _HEADERS: Final = {1: 1, 2: 1, 3: 2}
 
-_hubs: dict[int, Hub] = {}
-_lock = threading.Lock()
 _command_ids = itertools.count(1)
 _recording_ids = itertools.count(1)
 
 
+made_by(Hub)
+
+
 def hub_of(host: Host) -> Hub:
     """The OpenIGTLink connections of a Slicer."""
-    with _lock:
-        found = _hubs.get(id(host))
-        if found is None:
-            found = _hubs[id(host)] = Hub(host)
-        return found
+    hub: Hub = igtl_hubs.hub_of(host)
+    return hub
 
 
 @command("igtl.hand_over", journal=False)

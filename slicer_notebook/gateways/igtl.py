@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from slicer_notebook.commands.gateway import Context, Line
 from slicer_notebook.commands.gateways import is_loopback
-from slicer_notebook.commands.igtl import PORT, hub_of
 from slicer_notebook.commands.igtl_connections import Connection
+from slicer_notebook.commands.igtl_hubs import PORT, Reception, hub_of
 from slicer_notebook.errors import GatewayError, OpenIGTLinkError
 from slicer_notebook.igtl.message import Message
 
@@ -33,7 +33,7 @@ class IgtlGateway:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._hub = hub_of(context.host)
+        self._hub: Reception = hub_of(context.host)
         self._server: Server | None = None
         self._connections: dict[Peer, Connection] = {}
         self._lock = threading.Lock()
