@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from pydicom.datadict import tag_for_keyword
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from slicer_notebook.commands.dicom import _details, _open_index
@@ -28,6 +28,7 @@ from slicer_notebook.gateways.media import MediaRange, accepted, choose
 from slicer_notebook.gateways.rest import dicom_files as files
 from slicer_notebook.gateways.rest import dicom_frames as pixels
 from slicer_notebook.gateways.rest import dicom_search as search
+from slicer_notebook.gateways.rest.answers import failure
 from slicer_notebook.gateways.rest.dicom_json import item_of_dataset, item_of_record
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from slicer_notebook.commands.gateway import Context
 
-__all__ = ["failure", "routes"]
+__all__ = ["routes"]
 
 _log = logging.getLogger("slicer_notebook.gateways")
 
@@ -68,12 +69,6 @@ class _RefusedError(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
-
-
-def failure(status: int, message: str) -> Response:
-    """A failure in SlicerWeb's form."""
-    body = {"success": False, "message": f"Server error: {message}"}
-    return JSONResponse(body, status, headers=_NO_CACHE)
 
 
 def routes(context: Context) -> list[BaseRoute]:

@@ -12,7 +12,8 @@ from starlette.applications import Starlette
 from slicer_notebook.commands.gateway import Context, Line, Options
 from slicer_notebook.commands.host import Host
 from slicer_notebook.gateways.http import HttpServer
-from slicer_notebook.gateways.rest.dicom import failure, routes
+from slicer_notebook.gateways.rest.answers import failure
+from slicer_notebook.gateways.rest.dicom import routes
 
 
 @contextmanager

@@ -1,0 +1,272 @@
+"""Which commands other programs may give: one table, a reason for each, a closed list.
+
+A command that is not in it is not offered, and a test fails until it is: whoever adds one decides.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
+
+from slicer_notebook.commands.registry import Command
+from slicer_notebook.errors import ArgumentError, CommandNotFoundError, LinkRefusedError
+from slicer_notebook.gateways.paths import readable, writable
+
+if TYPE_CHECKING:
+    from slicer_notebook.commands.gateway import Allowed, Context
+
+__all__ = ["FIXED", "HIDDEN", "RIGHTS", "Right", "check_allowed", "fixed", "offered", "right_of", "with_real_paths"]
+
+Kind = Literal["free", "reads files", "exec", "write", "delete", "quit", "not offered"]
+
+
+class Right(NamedTuple):
+    """What a command needs.
+
+    Attributes:
+        kind: "free", "reads files" (only in `Options.files`), what has to be switched on, or "not offered".
+        why: in a few words.
+        paths: arguments that are paths, or lists of them.
+        uids: these may be UIDs instead of paths, too.
+        properties: an argument with reader's or writer's options, in which no further file may be named.
+        anywhere: only where files may be read from anywhere: what comes may name further files.
+    """
+
+    kind: Kind
+    why: str
+    paths: tuple[str, ...] = ()
+    uids: bool = False
+    properties: str = ""
+    anywhere: bool = False
+
+
+def _all(kind: Kind, why: str, *names: str) -> dict[str, Right]:
+    return dict.fromkeys(names, Right(kind, why))
+
+
+RIGHTS: Final[dict[str, Right]] = {
+    **_all(
+        "free",
+        "tells of the session",
+        "session.info", "session.ping", "session.version",
+    ),
+    **_all(
+        "free",
+        "reads the scene",
+        "markups.labels", "markups.list", "markups.points", "model.points", "model.triangles", "node.attributes",
+        "scene.node", "scene.nodes", "scene.properties", "scene.select", "scene.sources", "segmentation.labelmap",
+        "segmentation.list", "segmentation.mask", "segmentation.segments", "sequence.array", "sequence.index",
+        "sequence.info", "sequence.item", "sequence.strip", "table.columns", "transform.grid", "transform.grids",
+        "volume.affine", "volume.array", "volume.grid", "volume.histogram", "volume.info", "volume.list",
+        "volume.render_presets", "volume.window_level",
+    ),
+    **_all(
+        "free",
+        "changes the scene, as SlicerWeb's /mrml does; no file is touched",
+        "markups.add", "markups.move_point", "markups.set_points", "node.remove", "node.rename", "node.set_attribute",
+        "node.show", "scene.clear", "scene.remove", "sequence.proxy", "sequence.remove", "sequence.select",
+        "transform.add", "transform.harden", "transform.set_on", "transform.track", "volume.add", "volume.put",
+        "volume.render", "volume.set_affine", "volume.set_array", "volume.set_window_level",
+    ),
+    **_all(
+        "free",
+        "reads the views",
+        "dicom.displayed", "dicom.front", "view.background", "view.gltf", "view.image", "view.layout",
+        "view.layout_image", "view.names", "view.picture", "view.png", "view.state",
+    ),
+    **_all(
+        "free",
+        "moves the views, as SlicerWeb's /slice does",
+        "dicom.close", "view.fit", "view.set", "view.set_layout", "view.slice_image", "view.three_d_image",
+        "volume.cycle",
+    ),
+    **_all(
+        "free",
+        "reads the index of this server, as /dicom does",
+        "dicom.attributes", "dicom.catalogue", "dicom.detail", "dicom.details_known", "dicom.header", "dicom.plan",
+        "dicom.series", "dicom.studies", "dicom.thumbnail", "pacs.here",
+    ),
+    **_all(
+        "free",
+        "loads what is in the index",
+        "dicom.load", "dicom.open", "loads.add",
+    ),
+    **_all(
+        "free",
+        "the load queue, which a person sees as well",
+        "loads.cancel", "loads.clear", "loads.list", "loads.loaded",
+    ),
+    **_all(
+        "free",
+        "asks a PACS that a person has configured",
+        "pacs.ask", "pacs.find", "pacs.plan", "pacs.servers", "pacs.stop_asking", "pacs.test", "pacs.thumbnail",
+    ),
+    **_all(
+        "free",
+        "fetches into the index from a PACS that a person has configured; a person sees it, too",
+        "pacs.arrived", "pacs.cancel", "pacs.clear", "pacs.pause", "pacs.retrieve", "pacs.retry", "pacs.transfers",
+    ),
+    **_all(
+        "free",
+        "a URL is done by the policy for links; what has to be agreed to is refused",
+        "links.judge", "links.open",
+    ),
+    **_all(
+        "exec",
+        "runs code",
+        "code.call", "code.define", "code.eval", "code.result", "code.run",
+    ),
+    "dicom.index": Right("reads files", "indexes files", ("paths",)),
+    "dicom.plan_files": Right("reads files", "reads headers of files", ("paths",)),
+    "pacs.store": Right("reads files", "sends files to a PACS that a person has configured", ("paths",), uids=True),
+    "scene.load": Right("reads files", "loads a file", ("path",), properties="properties"),
+    "node.save": Right("write", "writes a file", ("path",), properties="properties"),
+    "node.export": Right("write", "writes a file", ("path",), properties="properties"),
+    "scene.save": Right("write", "writes a file", ("path",)),
+    "session.quit": Right("quit", "ends Slicer"),
+    **_all("free", "reads again the files that nodes came from", "scene.reload"),
+    **_all("free", "fetches sample data that is known, and checks it", "sample.load", "sample.names"),
+    "scene.load_url": Right("free", "fetches a file by http, as SlicerWeb's POST /mrml does", anywhere=True),
+    **_all(
+        "free",
+        "speaks with a device by OpenIGTLink; what the device may do here is not for clients to say",
+        "igtl.command", "igtl.connect", "igtl.connections", "igtl.devices", "igtl.disconnect", "igtl.query",
+        "igtl.record_begin", "igtl.record_end", "igtl.recordings", "igtl.send", "igtl.stream", "igtl.streams",
+        "igtl.subscribe",
+    ),
+    **_all("not offered", "a part of how OpenIGTLink works here", "igtl.hand_over"),
+    **_all("not offered", "OsiriX's methods have a server of their own", "osirix.call", "osirix.fetch"),
+    **_all("free", "tells of servers that run", "gateways.kinds", "gateways.list"),
+    **_all(
+        "not offered",
+        "who opens and ends servers is the person at the session, not their clients",
+        "gateways.start", "gateways.stop",
+    ),
+    **_all("not offered", "what others have asked is theirs", "gateways.lines"),
+    **_all("not offered", "opens a port; that is for the person at the session", "pacs.listen", "pacs.stop_listening"),
+    **_all("free", "tells of ports that are open", "pacs.listening"),
+    **_all("not offered", "signing in is between a person and their PACS", "pacs.sign_ins", "pacs.stop_sign_in"),
+    **_all("not offered", "links.open does it, by the policy for links", "links.download"),
+}  # fmt: skip
+
+#: Arguments that no client gives: their values are this server's.
+HIDDEN: Final = {
+    "database": "the index of this server",
+    "by": "who asked",
+    "agreed": "that a person has agreed; nobody is asked here",
+    "owner": "a process of this machine",
+    "allow": "what has been switched on here",
+}
+#: Arguments with another default than a notebook has.
+FIXED: Final[dict[str, Any]] = {"person": False}
+#: Options of readers and writers that name files.
+_NAMING_FILES: Final = frozenset({"fileName", "fileNames", "filename", "filenames", "path", "url", "uri", "directory"})
+_UID: Final = re.compile(r"[0-9]+(\.[0-9]+){2,}")
+#: Files that may name others, which a reader then reads: only where any file may be read.
+_NAMING_OTHERS: Final = (".mrml", ".mrb", ".nhdr", ".mhd", ".mha", ".nrrd", ".vtm", ".pvtu", ".gltf", ".obj", ".xml")
+#: Bytes at a file's beginning in which a header names the file of its voxels.
+_HEAD: Final = 64 * 1024
+_DETACHED: Final = re.compile(
+    rb"^\s*(data\s*file|datafile|byte_?skip_?file|ElementDataFile)\s*[:=]\s*(?!LOCAL\b)", re.IGNORECASE | re.MULTILINE
+)
+_LOCAL_HEADERS: Final = (".nrrd", ".nhdr", ".mha", ".mhd")
+
+
+def right_of(name: str) -> Right:
+    """What a command needs."""
+    return RIGHTS.get(name, Right("not offered", "nobody has decided about it"))
+
+
+def offered(commands: Iterable[Command]) -> list[Command]:
+    """Those that there are for clients, switched on or not."""
+    return [command for command in commands if right_of(command.name).kind != "not offered"]
+
+
+def check_allowed(context: Context, name: str) -> Right:
+    """What the command needs, if this server has it.
+
+    Raises:
+        CommandNotFoundError: it is not offered.
+        LinkRefusedError: it has not been switched on.
+    """
+    right = right_of(name)
+    if right.kind == "not offered":
+        raise CommandNotFoundError(
+            f"The command {name!r} is not offered here.", expected="one of GET /api/v1/commands", hint=right.why
+        )
+    if right.kind not in ("free", "reads files"):
+        switch = cast("Allowed", right.kind)
+        if not context.allows(switch):
+            raise LinkRefusedError(
+                f"The command {name!r} is off: it {right.why}.",
+                hint=f"slicer-notebook serve --allow {switch}, or gateways.start(..., allow=[{switch!r}])",
+                details={"needs": switch},
+            )
+    if right.anywhere and context.options.files is not None:
+        raise LinkRefusedError(
+            f"The command {name!r} is off where files are limited to folders.",
+            got="a file from elsewhere, which may name files of this machine",
+            details={"action": "refuse"},
+        )
+    return right
+
+
+def fixed(context: Context, command: Command) -> dict[str, Any]:
+    """Values of the arguments that no client gives."""
+    values = {"database": context.options.database, "by": "REST API", "agreed": False, "owner": None, "allow": None}
+    return {name: values[name] for name in HIDDEN if name in command.signature.parameters}
+
+
+def with_real_paths(context: Context, right: Right, args: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments, their paths as those of files that may be read or written.
+
+    Raises:
+        LinkRefusedError: one may not.
+        PathNotFoundError: one is not there.
+        ArgumentError: one is no path, or names files among a reader's options.
+    """
+    found = dict(args)
+    for name in right.paths:
+        given = found.get(name)
+        if isinstance(given, str):
+            found[name] = _real(context, right, given)
+        elif isinstance(given, list):
+            found[name] = [_real(context, right, each) if isinstance(each, str) else each for each in given]
+    options = found.get(right.properties)
+    if isinstance(options, dict) and (named := _NAMING_FILES & options.keys()):
+        raise ArgumentError(
+            "A further file cannot be named among the options.", expected="one file", got=", ".join(sorted(named))
+        )
+    return found
+
+
+def _real(context: Context, right: Right, path: str) -> str:
+    if right.uids and _UID.fullmatch(path):
+        return path
+    if right.kind == "write":
+        return str(writable(context, path))
+    real = readable(context, path)
+    if context.options.files is not None and right.properties:
+        _check_self_contained(str(real))
+    return str(real)
+
+
+def _check_self_contained(path: str) -> None:
+    """Raises `LinkRefusedError` where a file may name others: what is in no folder that was given would be read."""
+    lowered = path.lower()
+    if not lowered.endswith(_NAMING_OTHERS):
+        return
+    if lowered.endswith(_LOCAL_HEADERS) and os.path.isfile(path):
+        with open(path, "rb") as file:
+            head = file.read(_HEAD)
+        # A NRRD header ends at an empty line, a MetaImage's at its data file.
+        if not _DETACHED.search(head.partition(b"\n\n")[0].partition(b"\r\n\r\n")[0]):
+            return
+    raise LinkRefusedError(
+        "A file that may name further files is not loaded where files are limited to folders.",
+        expected="a file that holds all of its data",
+        got=os.path.splitext(path)[1],
+        details={"action": "refuse"},
+    )
