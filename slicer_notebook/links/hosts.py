@@ -134,13 +134,13 @@ def host_of(text: str) -> str:
     Raises:
         NoAddressError: no host has that name.
     """
-    if text.startswith("["):
+    if "%" in text:  # also a zone of IPv6, which means something on one machine only
+        raise NoAddressError
+    if text.startswith("[") and text.endswith("]"):
         try:
-            return str(ipaddress.IPv6Address(text[1:-1]))  # with a zone ("%eth0") it is none that a link may name
+            return str(ipaddress.IPv6Address(text[1:-1]))
         except ValueError:
             raise NoAddressError from None
-    if "%" in text:
-        raise NoAddressError
     name = _ascii(text).lower().removesuffix(".")
     labels = name.split(".")
     if not name or len(name) > 253:

@@ -95,9 +95,9 @@ def policy_of(table: Mapping[str, Any], where: str = "links.toml") -> Policy:
     hosts: dict[str, dict[Case, Action]] = {}
     for name, value in table.items():
         if isinstance(value, Mapping):
-            hosts[_host(name, where)] = {_case(each, where): _action(each, act, where) for each, act in value.items()}
+            hosts[_host(name, where)] = dict(_rule(each, answer, where) for each, answer in value.items())
         else:
-            actions[_case(name, where)] = _action(name, value, where)
+            actions.update([_rule(name, value, where)])
     return Policy(actions, hosts)
 
 
@@ -118,12 +118,13 @@ def _case(name: str, where: str) -> Case:
         raise ArgumentError(f"{where}: there is no such case.", expected=f"one of {known}", got=repr(name)) from None
 
 
-def _action(name: str, value: object, where: str) -> Action:
-    most = CASES[Case(name)].most
+def _rule(name: str, value: object, where: str) -> tuple[Case, Action]:
+    case = _case(name, where)
+    most = CASES[case].most
     may: list[Action] = [action for action in ACTIONS if ACTIONS.index(action) >= ACTIONS.index(most)]
     for action in may:
         if action == value:
-            return action
+            return case, action
     raise ArgumentError(
         f"{where}: what can be done in the case {name!r}.", expected=" or ".join(map(repr, may)), got=repr(value)
     )
