@@ -12,6 +12,8 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any, Final
 
+import numpy as np
+
 from slicer_notebook.commands import context, igtl_hubs
 from slicer_notebook.commands.gateway import check_allowed
 from slicer_notebook.commands.host import Host
@@ -26,6 +28,7 @@ from slicer_notebook.commands.registry import NodeLike, command
 from slicer_notebook.errors import ArgumentError, DeadlineError, OpenIGTLinkError
 from slicer_notebook.igtl.contents import Command, Reply, StartStream
 from slicer_notebook.igtl.message import TYPES, Message
+from slicer_notebook.protocol.values import Array
 
 __all__ = ["hub_of"]
 
@@ -469,3 +472,22 @@ def record_end(host: Host, id: int, keep: bool = True) -> dict[str, Any]:  # noq
         sequences, browser, problems = recording.sequences(host, job.on_main, progress)
         found = {"sequences": sequences, "browser": browser, "problems": problems}
     return {**found, "count": recording.count, "seconds": words["seconds"], "ended": words["ended"]}
+
+
+@command("igtl.matrices", journal=False)
+def matrices(host: Host, node: NodeLike) -> Array:
+    """The matrices of a recorded transform, float64 [t, 4, 4], to parent, RAS, mm.
+
+    Raises:
+        ArgumentError: a sequence of something else.
+    """
+    sequence = host.node(node, "vtkMRMLSequenceNode")
+    items = [sequence.GetNthDataNode(number) for number in range(sequence.GetNumberOfDataNodes())]
+    for item in items:
+        if not item.IsA("vtkMRMLLinearTransformNode"):
+            raise ArgumentError(
+                f"Sequence {sequence.GetName()!r} does not consist of transforms.",
+                expected="a sequence of linear transforms",
+                got=item.GetClassName(),
+            )
+    return np.array([host.affine(item) for item in items], dtype=np.float64).reshape(-1, 4, 4)

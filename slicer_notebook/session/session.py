@@ -18,6 +18,7 @@ from slicer_notebook.session.dicom import Dicom
 from slicer_notebook.session.functions import RemoteFunction
 from slicer_notebook.session.gateways import Gateways
 from slicer_notebook.session.handles import Markups, Node, Transform, Volume, handle
+from slicer_notebook.session.igtl import Igtl
 from slicer_notebook.session.images import Picture, Pictures, provenance
 from slicer_notebook.session.job import Job
 from slicer_notebook.session.launcher import Launched
@@ -76,10 +77,11 @@ class Session(OwnAttributesOnly):
         dicom: `Dicom`: index, studies, series, loading.
         transfers: `TransferQueue`: what Slicer fetches from PACS.
         gateways: `Gateways`: servers for other programs.
+        igtl: `Igtl`: OpenIGTLink: trackers and other programs, connected.
         generation: counts the restarts; handles of an earlier one are refused.
     """
 
-    _plain_attributes = frozenset({"name", "generation", "dicom", "gateways", "transfers"})
+    _plain_attributes = frozenset({"name", "generation", "dicom", "gateways", "igtl", "transfers"})
 
     def __init__(
         self, link: Link, name: str, *, launched: Launched | None = None, open_link: Callable[[], Link] | None = None
@@ -94,6 +96,7 @@ class Session(OwnAttributesOnly):
         self.dicom = Dicom(self)
         self.transfers = TransferQueue(self)
         self.gateways = Gateways(self)
+        self.igtl = Igtl(self)
         self._take(link)
         magic.use(self)
 
@@ -463,6 +466,7 @@ class Session(OwnAttributesOnly):
                 ``"sign_in"`` (a person is asked to sign in at a PACS, or that is over),
                 ``"gateways"`` (a dict: servers for other programs that changed, new lines of their logs, ids of those
                 that have ended),
+                ``"igtl"`` (a dict: OpenIGTLink connections and devices that changed, ids of connections that are gone),
                 ``"closed"`` (the reason, an error), ``"restarted"``.
         """
         if kind not in EVENT_KINDS:

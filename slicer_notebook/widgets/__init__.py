@@ -8,9 +8,11 @@ person does comes as custom messages. So no trait is written by both ends, and n
 from __future__ import annotations
 
 from slicer_notebook.session.dicom import Dicom
+from slicer_notebook.session.igtl import Devices
 from slicer_notebook.session.job import Job
 from slicer_notebook.widgets.gateways_panel import GatewaysPanel
 from slicer_notebook.widgets.header_tree import HeaderTree
+from slicer_notebook.widgets.igtl_devices import IgtlDevices
 from slicer_notebook.widgets.job_progress import JobProgress
 from slicer_notebook.widgets.pacs_query import PacsQuery
 from slicer_notebook.widgets.series_thumbnails import SeriesThumbnails
@@ -20,6 +22,7 @@ from slicer_notebook.widgets.view_thumbnails import ViewThumbnails
 __all__ = [
     "GatewaysPanel",
     "HeaderTree",
+    "IgtlDevices",
     "JobProgress",
     "PacsQuery",
     "SeriesThumbnails",
@@ -29,3 +32,4 @@ __all__ = [
 
 Job.display = JobProgress
 Dicom.header_display = HeaderTree
+Devices.display = IgtlDevices
