@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from slicer_notebook.widgets import (
         GatewaysPanel,
         HeaderTree,
+        IgtlDevices,
         PacsQuery,
         SeriesThumbnails,
         StudyPicker,
@@ -48,6 +49,7 @@ _EXPORTS = {
     "DicomWarning": "slicer_notebook.session",
     "GatewaysPanel": "slicer_notebook.widgets",
     "HeaderTree": "slicer_notebook.widgets",
+    "IgtlDevices": "slicer_notebook.widgets",
     "Image": "slicer_notebook.session",
     "Job": "slicer_notebook.session",
     "Kheops": "slicer_notebook.pacs.kheops",
@@ -72,6 +74,7 @@ __all__ = [
     "DicomWarning",
     "GatewaysPanel",
     "HeaderTree",
+    "IgtlDevices",
     "Image",
     "Job",
     "Kheops",

@@ -15,6 +15,7 @@ PUBLIC = [
     "DicomWarning",
     "GatewaysPanel",
     "HeaderTree",
+    "IgtlDevices",
     "Image",
     "Job",
     "Kheops",
