@@ -236,7 +236,7 @@ class Decoder:
 
 
 def _bare(error: OpenIGTLinkError) -> OpenIGTLinkError:
-    """The error without tracebacks: their frames would keep the message's whole body, until the garbage is collected."""
+    """The error without tracebacks: their frames would keep the message's body, until garbage is collected."""
     link: BaseException | None = error
     while link is not None:
         link.__traceback__ = None

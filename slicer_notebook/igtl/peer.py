@@ -122,8 +122,8 @@ class Peer:
         """Send a message; from any thread, without waiting. Arrays may be changed again when this returns.
 
         It goes in the version that the peer has shown to know; until it has said anything, in the version that the
-        server or client was made with. Version 1 carries no metadata. A COMMAND or its answer always goes in version
-        2, which alone has them.
+        server or client was made with, but for a COMMAND, which only programs of version 2 know. Version 1 carries no
+        metadata.
 
         Args:
             stream: the newest of a device is what counts: where the peer reads slowly, it takes the place of one that
@@ -216,9 +216,9 @@ class Peer:
         self._counts.came(message, message.wire_bytes, self._heard)
 
     def _version_for(self, message: Message) -> int:
-        if message.type in ("COMMAND", "RTS_COMMAND"):
-            return 2
-        return self._first_version if self.version is None else self.version
+        if self.version is not None:
+            return self.version
+        return 2 if message.type == "COMMAND" else self._first_version
 
     def _try_send(self, pieces: list[Piece]) -> int:
         """How much the socket takes at once; an error shows up where it is read."""
