@@ -89,6 +89,7 @@ def document(context: Context, commands: Iterable[Command], server: str) -> dict
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": COMPONENTS,
+            "responses": {status: _error(words) for status, words in _ALWAYS.items()},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{"token": []}] if context.options.token else [],
@@ -132,14 +133,13 @@ def _failures(raises: dict[str, str]) -> dict[str, Any]:
         kind = errors.by_name(name)
         status = next((str(status) for each, status in STATUSES if issubclass(kind, each)), "500")
         told.setdefault(status, []).append(f"{name}: {text}")
-    found = {}
-    for status in sorted({*_ALWAYS, *told}):
-        words = " ".join(told.get(status) or [_ALWAYS[status]])
-        found[status] = {
-            "description": words,
-            "content": {JSON: {"schema": {"$ref": "#/components/schemas/Error"}}},
-        }
-    return found
+    found: dict[str, Any] = {status: {"$ref": f"#/components/responses/{status}"} for status in _ALWAYS}
+    found |= {status: _error(" ".join(words)) for status, words in told.items()}
+    return dict(sorted(found.items()))
+
+
+def _error(words: str) -> dict[str, Any]:
+    return {"description": words, "content": {JSON: {"schema": {"$ref": "#/components/schemas/Error"}}}}
 
 
 def _post(context: Context, command: Command) -> dict[str, Any]:

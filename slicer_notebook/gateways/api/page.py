@@ -35,17 +35,20 @@ def page(document: dict[str, Any]) -> str:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             groups.setdefault(operation["tags"][0], []).append(_operation(server, path, method, operation))
+    shared = "".join(
+        f"<tr><td>{status}</td><td>{_prose(answer['description'])}</td></tr>"
+        for status, answer in document["components"]["responses"].items()
+    )
     names = sorted(groups, key=lambda name: (name == "server", name))
     links = "".join(f'<a href="#{html.escape(name)}">{html.escape(name)}</a>' for name in names)
     body = "".join(f'<h2 id="{html.escape(name)}">{html.escape(name)}</h2>{"".join(groups[name])}' for name in names)
     words = "".join(f"<p>{_prose(part)}</p>" for part in info["description"].split("\n\n"))
-    title = html.escape(f"{info['title']}: /api/v1")
+    title, version = html.escape(f"{info['title']}: /api/v1"), html.escape(info["version"])
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body><h1>{title}</h1>'
-        f'{words}<p><a href="/api/v1/openapi.json">openapi.json</a></p><p>slicer-notebook {html.escape(info["version"])}'
-        "</p>"
-        f"<nav>{links}</nav>{body}</body></html>"
+        f'{words}<p><a href="/api/v1/openapi.json">openapi.json</a></p><p>slicer-notebook {version}</p>'
+        f"<h2>Errors of all commands</h2><table>{shared}</table><nav>{links}</nav>{body}</body></html>"
     )
 
 
@@ -68,7 +71,7 @@ def _operation(server: str, path: str, method: str, operation: dict[str, Any]) -
     raised = "".join(
         f"<tr><td>{status}</td><td>{_prose(answer['description'])}</td></tr>"
         for status, answer in operation["responses"].items()
-        if status != "200"
+        if status != "200" and "description" in answer
     )
     words = operation.get("description", "")
     off = ' <span class="off">off</span>' if words.endswith("and is off.") else ""

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from slicer_notebook.errors import ArgumentError, SlicerNotebookError
+from slicer_notebook.gateways.api import Api
 from slicer_notebook.gateways.http import HttpServer
-from slicer_notebook.gateways.rest import others, pictures, scene, volumes
+from slicer_notebook.gateways.rest import dicom, others, pictures, scene, volumes
 from slicer_notebook.gateways.rest.answers import failed, failure
 from slicer_notebook.gateways.rest.asking import Ask
 from slicer_notebook.gateways.rest.names import Names
@@ -23,7 +23,6 @@ from slicer_notebook.gateways.rest.names import Names
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
-    from starlette.routing import BaseRoute
     from starlette.types import Receive, Scope, Send
 
     from slicer_notebook.commands.gateway import Context
@@ -102,6 +101,7 @@ class RestGateway:
 
     def stop(self) -> None:
         """End it."""
+        self._application.end()
         self._server.stop()
         self._application.close()
 
@@ -118,10 +118,15 @@ class _Application:
         self._context = context
         self._names = Names(context)
         self._work = ThreadPoolExecutor(_WORKERS, thread_name_prefix="slicer-notebook-rest")
+        self._api = Api(context)
         self._others = Starlette(
-            routes=_further_routes(context),
+            routes=[*dicom.routes(context), *self._api.routes()],
             exception_handlers={HTTPException: _no_route},
         )
+
+    def end(self) -> None:
+        """What goes on ends: streams of events, commands of clients. Before the server does, which waits for them."""
+        self._api.close()
 
     def close(self) -> None:
         """Let its threads end."""
@@ -160,21 +165,6 @@ class _Application:
         if method not in _READING and path not in ("/system", "/slicer/system") and not path.startswith(_MRML):
             raise ArgumentError("That is not done here.", expected="GET, HEAD, POST or PUT", got=method[:20])
         return await handler(ask)
-
-
-def _further_routes(context: Context) -> list[BaseRoute]:
-    """Those of ``/dicom`` and ``/api/v1``; each is a part that may be missing."""
-    found: list[BaseRoute] = []
-    if find_spec("slicer_notebook.gateways.rest.dicom") is not None:
-        from slicer_notebook.gateways.rest import dicom
-
-        found += dicom.routes(context)
-    if find_spec("slicer_notebook.gateways.api") is not None:
-        from slicer_notebook.gateways import api
-
-        if hasattr(api, "routes"):
-            found += api.routes(context)
-    return found
 
 
 async def _no_route(_request: Request, exc: Exception) -> Response:
