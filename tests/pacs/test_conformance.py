@@ -1,12 +1,12 @@
 """One interface, whatever is behind it: the same questions have the same answers, and the same bytes arrive.
 
-Over a real Orthanc by DIMSE and by DICOMweb, Kheops' stand-in in front of that Orthanc, and dcmtk's dcmqrscp. What is
-expected is read from the files that were stored, by pydicom. Where kinds differ, and may, `DIFFERENCES` says so.
+Over a real Orthanc by DIMSE and by DICOMweb, Kheops' strict stand-in in front of that Orthanc (as it is configured, and
+as `sn.Kheops`, which gives tokens as passwords here), and dcmtk's dcmqrscp. What is expected is read from the files
+that were stored, by pydicom. Where kinds differ, and may, `DIFFERENCES` says so.
 """
 
 from __future__ import annotations
 
-import base64
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -24,16 +24,16 @@ from slicer_notebook.errors import (
     PacsUnreachableError,
     UidNotFoundError,
 )
+from slicer_notebook.pacs.kheops import Kheops
 from slicer_notebook.pacs.pacs import Pacs
-from slicer_notebook.testing import Orthanc, free_port
-from tests.pacs.dicomweb.fake_kheops import SHARE, FakeKheops
-from tests.pacs.dicomweb.faulty import Faulty
+from slicer_notebook.testing import KheopsStandIn, Orthanc, free_port
+from slicer_notebook.testing import kheops as kheops_before
 from tests.pacs.peers.data import NAMES, Data, DataStudy
 from tests.pacs.peers.proxy import Proxy
 from tests.pacs.peers.real import Dcmqrscp
 from tests.pacs.retrieving import assert_whole, dataset_bytes, instances, numbers, opened, reasons, rows, until
 
-KINDS: Final = ("dimse", "dicomweb", "kheops", "dcmqrscp")
+KINDS: Final = ("dimse", "dicomweb", "kheops", "sn.Kheops", "dcmqrscp")
 
 #: (kind, what) -> how it differs from the others, and why it may.
 DIFFERENCES: Final[dict[tuple[str, str], str]] = {
@@ -49,11 +49,15 @@ DIFFERENCES: Final[dict[tuple[str, str], str]] = {
     ("dimse", "sequences"): "Orthanc writes data sets anew, too, where it sends them by DIMSE",
     ("dcmqrscp", "relational"): "it does not answer the extended negotiation",
     ("dimse", "relational"): "Orthanc does not answer the extended negotiation",
+    ("kheops", "relational"): "it searches series and instances inside of a study alone",
+    ("sn.Kheops", "relational"): "it searches series and instances inside of a study alone",
     ("dicomweb", "ideographs"): "orthanc-dicomweb 1.7 does not decode what is escaped in a URL: a name is found by its"
     " ASCII part and compared here; by one without such a part nothing is found, for all would have to be asked for",
     ("kheops", "ideographs"): "there is the same Orthanc behind it",
+    ("sn.Kheops", "ideographs"): "there is the same Orthanc behind it",
     ("dicomweb", "ways"): "WADO-RS and WADO-URI in place of C-GET and C-MOVE",
     ("kheops", "ways"): "WADO-RS and WADO-URI in place of C-GET and C-MOVE",
+    ("sn.Kheops", "ways"): "WADO-RS and WADO-URI in place of C-GET and C-MOVE",
 }
 
 
@@ -101,17 +105,27 @@ def by_dicomweb(orthanc: Orthanc, data: Data) -> Subject:
     return Subject("dicomweb", orthanc.dicomweb_url, orthanc.http_port, data, settings, wrong, ways)
 
 
-def by_kheops(orthanc: Orthanc, data: Data, stack: ExitStack) -> Subject:
-    basic = base64.b64encode(f"{orthanc.user}:{orthanc.password}".encode()).decode()
-    fake = FakeKheops(behind=(orthanc.dicomweb_url, {"Authorization": f"Basic {basic}"}), wado=orthanc.wado_url)
-    server = stack.enter_context(Faulty(fake))
+@dataclass(frozen=True)
+class ByKheops(Subject):
+    """Kheops as one is told of it who configures nothing."""
+
+    def opened(self, folder: Path, url: str = "", **settings: Any) -> Pacs:
+        given = {**self.settings, **settings}
+        given.pop("wado", None)
+        return Kheops(url or self.url, index=folder / "index.sqlite3", way="basic", name="peer", **given)
+
+
+def by_kheops(orthanc: Orthanc, data: Data, stack: ExitStack, kind: str) -> Subject:
+    server: KheopsStandIn = stack.enter_context(kheops_before(orthanc))
+    monkeypatch = stack.enter_context(pytest.MonkeyPatch.context())
+    monkeypatch.setenv("CONFORMANCE_TOKEN", server.token)
     settings, wrong = {"token": "env:CONFORMANCE_TOKEN"}, {"token": "env:CONFORMANCE_WRONG"}
-    return Subject("kheops", f"kheops+{server.url}", server.port, data, settings, wrong, ("WADO-RS", "WADO-URI"))
+    how = ByKheops if kind == "sn.Kheops" else Subject
+    return how(kind, f"kheops+{server.api}", server.port, data, settings, wrong, ("WADO-RS", "WADO-URI"))
 
 
 @pytest.fixture(autouse=True)
-def _secrets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CONFORMANCE_TOKEN", SHARE)
+def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONFORMANCE_WRONG", "x" * 22)
 
 
@@ -133,7 +147,7 @@ def subject(request: pytest.FixtureRequest, pacs_data: Data, monkeypatch: pytest
 def made(kind: str, orthanc: Orthanc, data: Data, stack: ExitStack) -> Subject:
     if kind == "dimse":
         return by_dimse(orthanc, data)
-    return by_dicomweb(orthanc, data) if kind == "dicomweb" else by_kheops(orthanc, data, stack)
+    return by_dicomweb(orthanc, data) if kind == "dicomweb" else by_kheops(orthanc, data, stack, kind)
 
 
 @pytest.fixture(params=KINDS)

@@ -316,6 +316,8 @@ class KheopsSource(DicomWebSource):
         self._form: Form = form
         self._tokens = tokens
         super().__init__(server, secrets, **options)
+        if self.learned.relational is None:
+            self.learned.relational = False  # there are no searches for series and instances outside of a study
 
     def _own_credentials(self, root: str) -> Credentials:
         tokens = self._tokens
