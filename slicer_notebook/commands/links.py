@@ -14,7 +14,7 @@ from slicer_notebook.commands.dicom import _open_index
 from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.link_servers import name_of
 from slicer_notebook.commands.pacs import _load, _transfers_of
-from slicer_notebook.commands.registry import command, names
+from slicer_notebook.commands.registry import command, get, names
 from slicer_notebook.errors import (
     JobCancelledError,
     LinkError,
@@ -79,7 +79,7 @@ def open_link(host: Host, url: str, agreed: bool = False, database: str | None =
     elif isinstance(request, Download):
         found = _open_download(host, job, request, chosen, agreed, database, by)
     elif isinstance(request, Call):
-        found = _call(host, job, request)
+        found = _call(host, request, database, by)
     else:
         assert request is not None
         found = _show_image(host, job, request, database, by)
@@ -342,20 +342,16 @@ def _into_scene(host: Host, path: str) -> list[NodeRef]:
 # -- OsiriX's methods and images --------------------------------------------------------------------------------------
 
 
-def _call(host: Host, job: context.JobContext, request: Call) -> dict[str, Any]:
-    """A method of OsiriX's, by the command that its XML-RPC gateway uses, too."""
+def _call(host: Host, request: Call, database: str | None, by: str) -> dict[str, Any]:
+    """A method of OsiriX's, by the command of its XML-RPC gateway: on this thread, with this run's cancel."""
     if "osirix.call" not in names():
         raise LinkError("This Slicer knows none of OsiriX's methods.", hint="update slicer-notebook in Slicer's Python")
-
-    def report(part: float, text: str, data: Any) -> None:
-        job.progress(part, text, data)
-
-    asked = host.ask("osirix.call", {"method": request.method, "params": dict(request.parameters)}, report)
-    _wait(job, asked.done, lambda: (-1.0, request.method, None), asked.stop)
-    answer = asked.result()
-    error = str(answer.get("error", "0")) if isinstance(answer, dict) else "0"
-    if error not in ("0", ""):
-        raise LinkError(f"{request.method} found nothing, or did not work.", got=f"error {error}")
+    how = {"method": request.method, "params": dict(request.parameters), "database": database, "by": by or "a link"}
+    called = get("osirix.call")
+    answer: dict[str, Any] = called.function(host, **called.bind(how))
+    if answer.get("status", 200) != 200 or answer.get("error") not in ("0", None):
+        said = answer.get("why") or f"error {answer.get('error')}"
+        raise LinkError(f"{request.method} found nothing, or did not work.", got=said)
     return {"answer": answer}
 
 

@@ -150,7 +150,7 @@ def _file_name(body: Body, address: Address) -> str:
     """What it is called: only the last part of what the server or the link calls it, in harmless characters."""
     given = re.search(r'filename\s*=\s*"?([^";]+)', body.disposition)
     for text in (given[1] if given else "", unquote(body.address.path), unquote(address.path)):
-        last = re.split(r"[/\\]", printable(text).rstrip("/\\"))[-1].strip(". ")
+        last = re.split(r"[/\\]", printable(text).rstrip("/\\"))[-1].rstrip(". ")
         suffix = next((each for each in DATA_SUFFIXES if last.lower().endswith(each)), "")
         if suffix and not is_script(last):
             stem = re.sub(r"[^\w.-]+", "_", last[: -len(suffix)])[:_MOST_NAME].strip(".-_")
