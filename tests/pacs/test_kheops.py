@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import subprocess
 import sys
 import traceback
@@ -629,3 +630,17 @@ def test_a_hidden_text_is_a_text() -> None:
     assert value == "abc"
     assert (repr(value), repr([value])) == ("'***'", "['***']")
     assert str(value) == f"{value}" == "abc"
+
+
+def test_the_table_in_the_docs_names_tests_that_there_are() -> None:
+    root = Path(__file__).parents[2]
+    table = (root / "docs" / "pacs.md").read_text(encoding="utf-8").partition("| what is known of Kheops | test |")[2]
+    named = []
+    for row in table.partition("\n\n")[0].splitlines():
+        file = ""
+        for path, name in re.findall(r"`([\w/.]*?)(?:::(\w+))?`", row.rpartition(" | ")[2]):
+            file = path or file
+            if name:
+                assert f"def {name}(" in (root / file).read_text(encoding="utf-8"), name
+                named.append(name)
+    assert len(named) > 20
