@@ -348,7 +348,8 @@ _FURTHEST: Final = 62_000_000_000
 _NSDATE: Final = re.compile(
     r"\s*(\d{4})-(\d{1,2})-(\d{1,2})"
     r"(?:[T ]\s*(\d{1,2}):(\d{2})(?::(\d{2})(\.\d{1,9})?)?)?"
-    r"\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2})?\s*"
+    r"\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2})?\s*",
+    re.ASCII,
 )
 
 
@@ -368,15 +369,26 @@ def date_of(text: str) -> Date | None:
         zone = datetime.timezone(datetime.timedelta(minutes=minutes))
     try:
         moment = datetime.datetime(year, month, day, hour, minute, second, tzinfo=zone)
-        return Date(moment.timestamp() + float(match[7] or 0))
-    except (ValueError, OverflowError, OSError):
+    except ValueError:
         return None
+    return Date(_seconds(moment) + float(match[7] or 0))
+
+
+def _seconds(moment: datetime.datetime) -> float:
+    try:
+        return moment.timestamp()
+    except (ValueError, OverflowError, OSError):
+        # A local time at either end of the calendar, where nobody knows the zone.
+        return moment.replace(tzinfo=datetime.UTC).timestamp()
+
+
+_DECIMAL: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 
 
 def number_of(text: str) -> int | float | None:
     """The number that a text is, as JSON would write it; None: none."""
     stripped = text.strip()
-    if not re.fullmatch(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", stripped) or len(stripped) > 40:
+    if not _DECIMAL.fullmatch(stripped) or len(stripped) > 40:
         return None
     value = float(stripped)
     return (int(stripped) if stripped.lstrip("+-").isdigit() else value) if math.isfinite(value) else None

@@ -510,11 +510,13 @@ class _Parser:
         if kind == "x" and self._take("{"):
             end = self._pattern.find("}", self._at)
             digits, after = self._pattern[self._at : max(end, self._at)], end + 1
+            whole = 1 <= len(digits) <= 6
         else:
-            after = self._at + (2 if kind == "x" else 4)
+            length = 2 if kind == "x" else 4
+            after = self._at + length
             digits = self._pattern[self._at : after]
-        whole = digits and (kind == "x" or len(digits) == 4) and all(digit in _HEX for digit in digits)
-        if not whole or len(digits) > 6 or int(digits, 16) > 0x10FFFF:
+            whole = len(digits) == length
+        if not whole or any(digit not in _HEX for digit in digits) or int(digits, 16) > 0x10FFFF:
             raise self._problem("no code of a character")
         self._at = after
         return chr(int(digits, 16))

@@ -55,7 +55,8 @@ _BLANK: Final = re.compile(r"\s+")
 _STEP: Final = r"(?:@[A-Za-z]+|#?[A-Za-z_][A-Za-z0-9_]*)"
 _PATH: Final = re.compile(rf"UTI-[A-Za-z]+(?:-[A-Za-z]+)?|{_STEP}(?:\.{_STEP})*")
 _NUMBER: Final = re.compile(
-    r"-?(?:0[xX][0-9A-Fa-f]+|0[oO][0-7]+|0[bB][01]+|(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)(?![A-Za-z0-9_])"
+    r"-?(?:0[xX][0-9A-Fa-f]+|0[oO][0-7]+|0[bB][01]+|(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)(?![A-Za-z0-9_])",
+    re.ASCII,
 )
 _SIGN: Final = re.compile(r"==|!=|<>|<=|=<|>=|=>|&&|\|\||[=<>!(){},]")
 _OPTIONS: Final = re.compile(r"\[\s*([A-Za-z]*)\s*\]")

@@ -97,7 +97,8 @@ def _unknown(key: str, entity: Entity) -> ArgumentError:
     known = [*entity.attributes, *entity.relations]
     close = difflib.get_close_matches(key, known, n=1)
     return ArgumentError(
-        f"The table {entity.name} has no key {key!r}.",
+        # Without it: what was to be a value in quotes may name a patient, and this goes into logs.
+        f"The table {entity.name} has no such key.",
         expected="one of " + ", ".join(known),
         got=key,
         hint=f"Did you mean {close[0]!r}?" if close else "Case counts.",
