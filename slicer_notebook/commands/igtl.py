@@ -28,7 +28,7 @@ from slicer_notebook.commands.registry import NodeLike, command
 from slicer_notebook.errors import ArgumentError, DeadlineError, OpenIGTLinkError
 from slicer_notebook.igtl.contents import Command, Reply, StartStream
 from slicer_notebook.igtl.message import TYPES, Message
-from slicer_notebook.protocol.values import Array
+from slicer_notebook.protocol.values import Array, NodeRef
 
 __all__ = ["hub_of"]
 
@@ -141,8 +141,12 @@ def _check_type(type_: str | None) -> None:
         raise ArgumentError("Nodes are not sent as that.", expected=", ".join(CLASSES), got=repr(type_))
 
 
-def _listed(node: NodeLike | list[NodeLike]) -> list[NodeLike]:
-    return list(node) if isinstance(node, list) else [node]
+def _listed(node: Any) -> list[NodeLike]:
+    """Raises `ArgumentError` for what is neither a node nor a list of some."""
+    nodes = list(node) if isinstance(node, list | tuple) else [node]
+    if not nodes or not all(isinstance(each, NodeRef | str) for each in nodes):
+        raise ArgumentError("That is no node.", expected="a node, its name, or a list of some", got=repr(node)[:80])
+    return nodes
 
 
 def _message(host: Host, nodes: list[NodeLike], device: str | None, type_: str | None) -> Message:
@@ -161,7 +165,7 @@ def _message(host: Host, nodes: list[NodeLike], device: str | None, type_: str |
 @command("igtl.send", thread="network", journal=False)
 def send(
     host: Host,
-    node: NodeLike | list[NodeLike],
+    node: Any,
     device: str | None = None,
     type: str | None = None,  # noqa: A002 - the protocol's word
     connection: int | None = None,
@@ -194,7 +198,7 @@ def send(
 @command("igtl.stream")
 def stream(
     host: Host,
-    node: NodeLike | list[NodeLike],
+    node: Any,
     on: bool = True,
     device: str | None = None,
     type: str | None = None,  # noqa: A002
