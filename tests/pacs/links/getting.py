@@ -34,7 +34,7 @@ def files(folder: Path, count: int = 3) -> list[Path]:
 def zipped(members: Mapping[str, bytes] | Iterable[Path], how: int = zipfile.ZIP_DEFLATED) -> bytes:
     """A ZIP archive."""
     if not isinstance(members, Mapping):
-        members = {path.name: path.read_bytes() for path in members}
+        members = {str(path): path.read_bytes() for path in members}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", how) as archive:
         for name, data in members.items():
