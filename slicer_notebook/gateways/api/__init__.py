@@ -70,11 +70,13 @@ class Api:
 
     def close(self) -> None:
         """The gateway ends: what it has begun is cancelled, streams end. From any thread."""
-        self._closed = True
-        self._jobs.close()
         with self._lock:
-            if self._hub is not None:
-                self._hub.close()
+            closed, self._closed = self._closed, True
+        if closed:
+            return
+        self._jobs.close()
+        if self._hub is not None:
+            self._hub.close()
 
     def routes(self) -> list[BaseRoute]:
         """All routes, with paths from the root."""
@@ -135,8 +137,8 @@ class Api:
     async def run(self, request: Request) -> Response:
         """A command with the arguments of the body."""
         name = request.path_params["name"]
-        right = rights.check_allowed(self._context, name)
         command = registry.get(name)
+        right = rights.check_allowed(self._context, name)
         wait = _wait(request)
         given = await arguments.read_body(request, command)
         return await self._run(request, command, right, given, wait)

@@ -170,5 +170,5 @@ class Jobs:
 
     def close(self) -> None:
         """Cancel what runs."""
-        for job in self._jobs.values():
+        for job in list(self._jobs.values()):
             job.stop()

@@ -55,12 +55,12 @@ RIGHTS: Final[dict[str, Right]] = {
     **_all(
         "free",
         "reads the scene",
-        "markups.labels", "markups.list", "markups.points", "model.points", "model.triangles", "node.attributes",
-        "scene.node", "scene.nodes", "scene.properties", "scene.select", "scene.sources", "segmentation.labelmap",
-        "segmentation.list", "segmentation.mask", "segmentation.segments", "sequence.array", "sequence.index",
-        "sequence.info", "sequence.item", "sequence.strip", "table.columns", "transform.grid", "transform.grids",
-        "volume.affine", "volume.array", "volume.grid", "volume.histogram", "volume.info", "volume.list",
-        "volume.render_presets", "volume.window_level",
+        "igtl.matrices", "markups.labels", "markups.list", "markups.points", "model.points", "model.triangles",
+        "node.attributes", "scene.node", "scene.nodes", "scene.properties", "scene.select", "scene.sources",
+        "segmentation.labelmap", "segmentation.list", "segmentation.mask", "segmentation.segments", "sequence.array",
+        "sequence.index", "sequence.info", "sequence.item", "sequence.strip", "table.columns", "transform.grid",
+        "transform.grids", "volume.affine", "volume.array", "volume.grid", "volume.histogram", "volume.info",
+        "volume.list", "volume.render_presets", "volume.window_level",
     ),
     **_all(
         "free",
@@ -169,7 +169,7 @@ _NAMING_OTHERS: Final = (".mrml", ".mrb", ".nhdr", ".mhd", ".mha", ".nrrd", ".vt
 #: Bytes at a file's beginning in which a header names the file of its voxels.
 _HEAD: Final = 64 * 1024
 _DETACHED: Final = re.compile(
-    rb"^\s*(data\s*file|datafile|byte_?skip_?file|ElementDataFile)\s*[:=]\s*(?!LOCAL\b)", re.IGNORECASE | re.MULTILINE
+    rb"^\s*(data\s*file|datafile|byte_?skip_?file|ElementDataFile)\s*[:=](?!\s*LOCAL\b)", re.IGNORECASE | re.MULTILINE
 )
 _LOCAL_HEADERS: Final = (".nrrd", ".nhdr", ".mha", ".mhd")
 

@@ -260,8 +260,10 @@ def test_attributes_inside_sequences(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        "limit=-1", "limit=x", "offset=1.5", "limit=%D9%A1", "limit=" + 20 * "9", "Nonsense=1", "PatientNam=x", "SOPInstanceUID=1.2",
-        "StudyDate=yesterday", "StudyDate=20240231", "PatientID=a&PatientID=b", "PatientName=%00", "fuzzymatching=2", "includefield=Nonsense",
+        "limit=-1", "limit=x", "offset=1.5", "limit=%D9%A1", "limit=" + 20 * "9", "Nonsense=1", "PatientNam=x",
+        "SOPInstanceUID=1.2",
+        "StudyDate=yesterday", "StudyDate=20240231", "PatientID=a&PatientID=b", "PatientName=%00", "fuzzymatching=2",
+        "includefield=Nonsense",
         "PatientName.PatientID=1", "RetrieveURL=x", "00100010=x&PatientName=y", "limit=1&limit=2",
     ],
 )  # fmt: skip
