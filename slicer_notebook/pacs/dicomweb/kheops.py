@@ -278,8 +278,8 @@ class KheopsTokens:
         """What is refused is renewed; but first, where no form was asked for, given in the path."""
         value = _value_of(refused)
         if not self._form:
-            if not refused.prefix and not self._in_path and _PATH_TOKEN.fullmatch(value):
-                self._in_path = True
+            if not refused.prefix and _PATH_TOKEN.fullmatch(value):
+                self._in_path = True  # or another thread has just found out that this is how it is given
                 return True
             self._in_path = False
         return self._tokens.renew(target, value, cancelled)
