@@ -5,8 +5,7 @@ contraries, ``\\p{Lu}`` (general categories), groups, ``|``, ``* + ? {n} {n,} {n
 nothing: the whole text has to match), ``^`` and ``$``, ``(?i)`` and ``(?s)`` at the beginning. Refused, with a reason:
 back references, looking ahead and behind, atomic groups and possessive quantifiers, ``\\b``, set operations.
 
-The automaton (Thompson) is run over the text once, whatever the pattern; sets of its states that were met are kept, so
-that a further text costs a look-up for each character. What may be kept, and the work beyond it, are bounded.
+What an `automaton` cannot do is not there; so no pattern hangs.
 """
 
 from __future__ import annotations
@@ -15,24 +14,16 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from slicer_notebook.dicom.nspredicate.automaton import BEGIN, END, Automaton, Builder, CharTest, Fragment, State
 from slicer_notebook.dicom.nspredicate.tree import quoted
 from slicer_notebook.errors import ArgumentError
 
-__all__ = ["MAX_PATTERN", "MAX_STATES", "MAX_WORK", "compiled", "of_pieces"]
+__all__ = ["MAX_DEPTH", "MAX_PATTERN", "compiled", "of_pieces"]
 
 #: Characters of a pattern.
 MAX_PATTERN: Final = 1000
-#: States of the automaton; ``(a{30}){30}`` has 900.
-MAX_STATES: Final = 2000
 #: Groups in one another.
 MAX_DEPTH: Final = 50
-#: States looked at, for all texts that one pattern is compared with, beyond what was kept: some three seconds.
-MAX_WORK: Final = 10_000_000
-#: Sets of states, and characters of each, that are kept.
-_MAX_KEPT: Final = 2000
-_MAX_CHARACTERS: Final = 512
-
-CharTest = Callable[[str], bool]
 _LINE_ENDS: Final = frozenset("\n\r\x0b\x0c\x85\u2028\u2029")
 _CONTROL: Final = {"n": "\n", "r": "\r", "t": "\t", "f": "\f", "a": "\a", "e": "\x1b"}
 _HEX: Final = "0123456789abcdefABCDEF"
@@ -48,12 +39,12 @@ def compiled(pattern: str, *, case: bool = True, marks: bool = True) -> Callable
         raise ArgumentError(
             "The pattern of MATCHES is too long.", expected=f"at most {MAX_PATTERN} characters", got=f"{len(pattern)}"
         )
-    return _Automaton(_Parser(pattern, case, marks).all()).matches
+    return Automaton(_Parser(pattern, case, marks).all()).matches
 
 
 def of_pieces(pieces: Sequence[str | int]) -> Callable[[str], bool]:
     """Whether a text is these pieces (folded): literal text, 0 for any text, 1 for any character."""
-    builder = _Builder()
+    builder = Builder()
     parts: list[Fragment] = []
     for piece in pieces:
         if isinstance(piece, str):
@@ -61,164 +52,7 @@ def of_pieces(pieces: Sequence[str | int]) -> Callable[[str], bool]:
         else:
             any_char = builder.char(_anything)
             parts.append(builder.star(any_char) if piece == 0 else any_char)
-    return _Automaton(builder.finished(builder.sequence(parts))).matches
-
-
-# -- the automaton -------------------------------------------------------------------------------------------------
-
-#: Kinds of states. A state is (kind, test, next states).
-_CHAR, _SPLIT, _BEGIN, _END, _FOUND = range(5)
-
-
-class _State:
-    __slots__ = ("kind", "next", "test")
-
-    def __init__(self, kind: int, test: CharTest | None = None) -> None:
-        self.kind = kind
-        self.test = test
-        self.next: list[int] = []
-
-
-#: First state, and the states whose next one is open.
-Fragment = tuple[int, list[int]]
-
-
-class _Builder:
-    def __init__(self) -> None:
-        self.states: list[_State] = []
-
-    def state(self, kind: int, test: CharTest | None = None) -> int:
-        if len(self.states) >= MAX_STATES:
-            raise ArgumentError(
-                "The pattern of MATCHES or LIKE is too large.",
-                expected=f"at most {MAX_STATES} states",
-                got="more",
-                hint="Repeat less: {n,m} counts as often as it says.",
-            )
-        self.states.append(_State(kind, test))
-        return len(self.states) - 1
-
-    def char(self, test: CharTest) -> Fragment:
-        number = self.state(_CHAR, test)
-        return number, [number]
-
-    def mark(self, kind: int) -> Fragment:
-        number = self.state(kind)
-        return number, [number]
-
-    def join(self, ends: list[int], start: int) -> None:
-        for end in ends:
-            self.states[end].next.append(start)
-
-    def nothing(self) -> Fragment:
-        number = self.state(_SPLIT)
-        return number, [number]
-
-    def sequence(self, parts: list[Fragment]) -> Fragment:
-        if not parts:
-            return self.nothing()
-        start, ends = parts[0]
-        for further, last in parts[1:]:
-            self.join(ends, further)
-            ends = last
-        return start, ends
-
-    def either(self, parts: list[Fragment]) -> Fragment:
-        if len(parts) == 1:
-            return parts[0]
-        start = self.state(_SPLIT)
-        ends: list[int] = []
-        for further, last in parts:
-            self.states[start].next.append(further)
-            ends += last
-        return start, ends
-
-    def star(self, part: Fragment) -> Fragment:
-        start = self.state(_SPLIT)
-        self.states[start].next.append(part[0])
-        self.join(part[1], start)
-        return start, [start]
-
-    def maybe(self, part: Fragment) -> Fragment:
-        start = self.state(_SPLIT)
-        self.states[start].next.append(part[0])
-        return start, [start, *part[1]]
-
-    def finished(self, whole: Fragment) -> tuple[list[_State], int]:
-        self.join(whole[1], self.state(_FOUND))
-        return self.states, whole[0]
-
-
-class _Automaton:
-    def __init__(self, made: tuple[list[_State], int]) -> None:
-        self._states, start = made
-        self._work = 0
-        self._kept: dict[frozenset[int], dict[str, frozenset[int]]] = {}
-        self._ends: dict[frozenset[int], bool] = {}
-        self._first = self._closed([start], begin=True)
-        self._empty = self._finds(self._closed([start], begin=True, end=True))
-
-    def matches(self, text: str) -> bool:
-        """Whether it matches the whole text."""
-        if not text:
-            return self._empty
-        here, kept = self._first, self._kept
-        for char in text:
-            if not here:
-                return False
-            known = kept.get(here)
-            after = known.get(char) if known is not None else None
-            here = after if after is not None else self._step(here, char)
-        found = self._ends.get(here)
-        if found is None:
-            found = self._finds(self._closed(list(here), begin=False, end=True))
-            if len(self._ends) < _MAX_KEPT:
-                self._ends[here] = found
-        return found
-
-    def _step(self, here: frozenset[int], char: str) -> frozenset[int]:
-        reached: list[int] = []
-        for number in here:
-            state = self._states[number]
-            if state.test is not None and state.test(char):
-                reached += state.next
-        after = self._closed(reached, begin=False)
-        self._count(len(here))
-        if here not in self._kept and len(self._kept) >= _MAX_KEPT:
-            self._kept.clear()
-        known = self._kept.setdefault(here, {})
-        if len(known) < _MAX_CHARACTERS:
-            known[char] = after
-        return after
-
-    def _closed(self, numbers: list[int], *, begin: bool, end: bool = False) -> frozenset[int]:
-        """What is reached without a character. An end of the text that is asked for stays."""
-        found: set[int] = set()
-        open_ones = list(numbers)
-        while open_ones:
-            number = open_ones.pop()
-            if number in found:
-                continue
-            found.add(number)
-            state = self._states[number]
-            passes = state.kind == _SPLIT or (state.kind == _BEGIN and begin) or (state.kind == _END and end)
-            if passes:
-                open_ones += state.next
-        self._count(len(found))
-        return frozenset(found)
-
-    def _finds(self, numbers: frozenset[int]) -> bool:
-        return any(self._states[number].kind == _FOUND for number in numbers)
-
-    def _count(self, states: int) -> None:
-        self._work += states
-        if self._work > MAX_WORK:
-            raise ArgumentError(
-                "The pattern of MATCHES is too much work.",
-                expected=f"at most {MAX_WORK} looks at its states",
-                got="more",
-                hint="Narrow the request by other keys, or use LIKE.",
-            )
+    return Automaton(builder.finished(builder.sequence(parts))).matches
 
 
 # -- characters ----------------------------------------------------------------------------------------------------
@@ -286,9 +120,9 @@ class _Parser:
         self._marks = marks
         self._text_has_case = case
         self._dot: CharTest = _in_line
-        self._builder = _Builder()
+        self._builder = Builder()
 
-    def all(self) -> tuple[list[_State], int]:
+    def all(self) -> tuple[list[State], int]:
         self._flags()
         whole = self._either()
         if self._at < len(self._pattern):
@@ -355,19 +189,13 @@ class _Parser:
         self._at = end
         parts = copies[:least]
         if most is None:
-            parts = [*copies[: least - 1], self._at_least_once(copies[-1])] if least else [builder.star(copies[0])]
+            parts = [*copies[: least - 1], builder.at_least_once(copies[-1])] if least else [builder.star(copies[0])]
         else:
             inner: Fragment | None = None
             for copy in reversed(copies[least:]):
                 inner = builder.maybe(copy if inner is None else builder.sequence([copy, inner]))
             parts += [inner] if inner is not None else []
         return builder.sequence(parts)
-
-    def _at_least_once(self, part: Fragment) -> Fragment:
-        again = self._builder.state(_SPLIT)
-        self._builder.join(part[1], again)
-        self._builder.states[again].next.append(part[0])
-        return part[0], [again]
 
     def _quantified(self) -> bool:
         return self._next() in ("*", "+", "?") or self._counted() is not None
@@ -418,7 +246,7 @@ class _Parser:
         if char == ".":
             return self._builder.char(self._dot)
         if char in "^$":
-            return self._builder.mark(_BEGIN if char == "^" else _END)
+            return self._builder.mark(BEGIN if char == "^" else END)
         if char == "[":
             return self._builder.char(self._class())
         if char == "\\":
@@ -469,7 +297,7 @@ class _Parser:
             raise self._problem("a backslash at the end")
         if char in "AzZ":
             self._at += 1
-            return self._builder.mark(_BEGIN if char == "A" else _END)
+            return self._builder.mark(BEGIN if char == "A" else END)
         test = self._class_escape()
         return self._builder.char(test) if test is not None else self._text(self._character())
 

@@ -292,7 +292,7 @@ def test_series(index: Index, predicate: str, series: list[str]) -> None:
         ("series.study.date == nil", ["1.3.1.1"]),
         ("series.study.series.@count == 2 AND series.images.@count == 1", ["1.1.1.1"]),
         (
-            "numberOfFrames == nil AND series.windowLevel == 40 AND series.study.modality == 'CT' AND instanceNumber < 2",
+            "numberOfFrames == nil AND series.windowLevel == 40 AND series.study.id == 'A100' AND instanceNumber = 1",
             ["1.1.2.1"],
         ),
     ],
