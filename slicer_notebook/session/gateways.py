@@ -28,6 +28,9 @@ class GatewayLog(list[dict[str, Any]]):
     def __str__(self) -> str:
         return "\n".join("  ".join(filter(None, _line(each))) for each in self)
 
+    def __repr__(self) -> str:
+        return f"<GatewayLog: {len(self)} requests, {sum(not each['good'] for each in self)} failed>"
+
 
 def _line(each: dict[str, Any]) -> Iterator[str]:
     yield time.strftime("%H:%M:%S", time.localtime(each["at"]))

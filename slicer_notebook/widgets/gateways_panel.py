@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from typing import Any, Final
 
@@ -18,6 +19,8 @@ __all__ = ["GatewaysPanel"]
 
 #: Lines that the browser shows.
 SHOWN_LINES: Final = 200
+#: Seconds that the display of the cell waits to know what runs, so that a saved notebook has it.
+_SETTLE: Final = 3.0
 #: What those that come with this package are, and their usual ports; others are shown by their name.
 KNOWN: Final = {
     "rest": ("SlicerWeb REST", "curl, slicerio, mcp-slicer; /dicom and /api/v1", 2016),
@@ -54,13 +57,18 @@ class GatewaysPanel(SessionWidget):
         self._lines: deque[dict[str, Any]] = deque(maxlen=SHOWN_LINES)
         #: kind → what went wrong, in words, until it is tried again
         self._troubles: dict[str, dict[str, str]] = {}
+        #: what runs has been told
+        self._known = threading.Event()
+        #: What the page of a saved notebook has: those that run, or else those that ran last.
+        self._saved: dict[int, dict[str, Any]] = {}
         self._subscriptions.append(self._session.on("gateways", self._on_gateways))
         self._begin()
         self._tell_until_greeted()
 
     def _begin(self) -> None:
         self._ask("gateways.kinds", self._kinds_came)
-        self._ask("gateways.list", self._list_came)
+        if self._ask("gateways.list", self._list_came) is None:
+            self._known.set()
 
     def _when_back(self) -> None:
         with self._lock:
@@ -84,6 +92,7 @@ class GatewaysPanel(SessionWidget):
 
     def _list_came(self, job: Job[Any]) -> None:
         if job.exception(0) is not None:
+            self._known.set()
             return  # the status says it
         for entry in job.result(0):
             self._take(entry)
@@ -107,8 +116,11 @@ class GatewaysPanel(SessionWidget):
                 self._take(entry)
             for number in event["gone"]:
                 self._entries.pop(number, None)
+            self._saved |= {entry["id"]: entry for entry in event["entries"] if entry["id"] in self._saved}
             self._lines.extend(sorted(fresh, key=lambda line: line["at"]))
         self._changed(fresh)
+        if event["gone"]:
+            self._save_anew()  # with the last counts
 
     def _take(self, entry: dict[str, Any]) -> None:
         with self._lock:
@@ -119,10 +131,17 @@ class GatewaysPanel(SessionWidget):
     def _changed(self, fresh: list[dict[str, Any]] | None = None) -> None:
         with self._lock:
             running = [dict(entry) for entry in self._entries.values()]
+            ids = self._saved.keys()
+            if self._entries:
+                self._saved = dict(self._entries)
+            new = self._saved.keys() != ids
             message = {"type": "gateways", "rows": self._rows()}
         self.send(message)
         if fresh:
             self.send({"type": "lines", "lines": fresh[-SHOWN_LINES:]})
+        if new and self._known.is_set():
+            self._save_anew()
+        self._known.set()
         self._home.call(lambda: self.set_trait("running", running))
 
     # -- what the browser is told, and says ----------------------------------------------------------------------
@@ -173,8 +192,9 @@ class GatewaysPanel(SessionWidget):
         self._changed()
 
     def _static_html(self) -> str:
+        self._known.wait(_SETTLE)
         with self._lock:
-            entries = list(self._entries.values())
+            entries = list(self._saved.values())
         if not entries:
             return static_note("No other program was served.")
         table = GatewayList(Gateway(self._session, {**entry, "by": ""}) for entry in entries)._repr_html_()

@@ -205,3 +205,34 @@ def test_dicom_of_every_kind(notebook_environment: None, root: Path) -> None:
     assert "SonoSite" in done.data("heart.dicom[keyword]", "text/plain")
     assert "slices k = 9 were not measured" in done.data("slicer.dicom.plan(folder)", "text/plain")
     assert "missing-slices" in done.data("strict=True", "text/plain")
+
+
+@pytest.mark.skipif(testing.orthanc_program() is None, reason="Orthanc is not installed (Debian: orthanc-dicomweb)")
+def test_other_programs(notebook_environment: None, root: Path) -> None:
+    done = Executed(root / "notebooks" / "04_other_programs.ipynb")
+    assert done.data("slicer.gateways.start", "text/html").count("127.0.0.1") == 3
+    assert done.data("sn.GatewaysPanel", "text/html").count("127.0.0.1") == 3
+    assert done.data("DBWindowFind", "text/plain") == "('0', 'LIDC-IDRI-0001', '133')"
+    assert "179049373636438705059720603192" in done.data("GetDisplayed2DViewerSeries", "text/plain")
+    assert "3000566: CT" in done.data("def get(path)", "text/plain")
+    assert done.picture("scrollTo=0.55").std() > 30
+    assert "space: left-posterior-superior" in done.printed("/slicer/volume\")")
+    assert done.data("/slicer/volume\")", "text/plain") == "True"
+    assert "'LIDC-IDRI-0001'], [133]" in " ".join(done.data("/dicom/studies", "text/plain").split())
+    assert "-180." in done.data("markups.add", "text/plain")
+    assert done.printed("/slicer/exec").startswith("500 Server error: Running code is off.")
+    recorded = done.data("igtl.record", "text/plain")
+    assert int(re.findall(r"(\d+) messages", recorded)[0]) > 100
+    assert "Needle" in done.data("slicer.igtl.devices", "text/html")
+    assert done.picture("recording.matrices").std() > 10
+    assert "('Doe^Archibald', '19950903', 4)" in done.data("kheops.studies", "text/plain")
+    link = done.data("kheops.viewer_link", "text/plain")
+    assert "access_token=***&" in link
+    assert "4 instances; <Volume '2: Routine Brain'" in done.data("slicer.open(link)", "text/plain")
+    assert done.data('way="path"', "text/plain") == "(True, 4, [4])"
+    refused = done.printed("LinkRefusedError")
+    assert refused.count("not opened") == 3
+    assert "SECRET" not in refused
+    log = done.data("osirix.log", "text/html")
+    assert "DBWindowFind" in log
+    assert "GetDisplayed2DViewerSeries" in log
