@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from slicer_notebook.commands import igtl_nodes
@@ -137,7 +138,7 @@ class Recording:
                 track = self._tracks.get(key)
                 if track is None:
                     track = self._tracks[key] = _Track(device, class_name, as_ras)
-                track.messages.append(each)
+                track.messages.append(_own(each))
                 track.came.append(now)
                 self.count += 1
                 self.bytes += content_bytes(each.content)
@@ -260,6 +261,18 @@ def _browse(host: Host, sequences: list[Any]) -> tuple[list[NodeRef], NodeRef]:
         browser.SetIndexDisplayFormat("%.3f")
         logic.UpdateProxyNodesFromSequences(browser)
         return [host.ref(each) for each in added], host.ref(browser)
+
+
+def _own(message: Message) -> Message:
+    """The message with voxels of its own: those that came become the live volume's, which may be written to."""
+    content = message.content
+    if isinstance(content, contents.Image):
+        content = msgspec.structs.replace(content, voxels=content.voxels.copy())
+    elif isinstance(content, contents.NDArray):
+        content = msgspec.structs.replace(content, array=content.array.copy())
+    else:
+        return message
+    return msgspec.structs.replace(message, content=content)
 
 
 def content_bytes(content: Any) -> int:
