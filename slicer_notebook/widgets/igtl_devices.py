@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +16,8 @@ from slicer_notebook.widgets.base import SessionWidget, static_note
 
 __all__ = ["IgtlDevices"]
 
+#: Seconds that the display of the cell waits to know what there is, so that a saved notebook has it.
+_SETTLE: Final = 3.0
 #: What of a device the browser is told as it is.
 _FACTS: Final = (
     "id", "connection", "device", "type", "direction", "peer", "count", "shown", "rate", "last", "at", "delay",
@@ -58,13 +61,16 @@ class IgtlDevices(SessionWidget):
         self._devices: dict[int, dict[str, Any]] = {}
         #: ids of connections that are gone: an answer from before must not bring them back
         self._gone: set[int] = set()
+        #: what there is has been told
+        self._known = threading.Event()
         self._subscriptions.append(self._session.on("igtl", self._on_igtl))
         self._begin()
         self._tell_until_greeted()
 
     def _begin(self) -> None:
         self._ask("igtl.connections", lambda job: self._came("connections", job))
-        self._ask("igtl.devices", lambda job: self._came("devices", job))
+        if self._ask("igtl.devices", lambda job: self._came("devices", job)) is None:
+            self._known.set()
 
     def _when_back(self) -> None:
         with self._lock:
@@ -76,12 +82,15 @@ class IgtlDevices(SessionWidget):
 
     def _came(self, kind: str, job: Job[Any]) -> None:
         if job.exception(0) is not None:
+            self._known.set()
             return  # the status says it
         with self._lock:
             known = self._connections if kind == "connections" else self._devices
             # What is known already, events have told, perhaps later than this was written.
             fresh = [each for each in job.result(0) if each["id"] not in known]
         self._take({"connections": [], "devices": [], "gone": [], kind: fresh})
+        if kind == "devices":
+            self._known.set()
 
     def _on_igtl(self, event: dict[str, Any]) -> None:
         self._take(event)
@@ -114,6 +123,7 @@ class IgtlDevices(SessionWidget):
         self._ask("igtl.disconnect", lambda _job: None, ids=[int(content["id"])])
 
     def _static_html(self) -> str:
+        self._known.wait(_SETTLE)
         with self._lock:
             devices, connections = list(self._devices.values()), list(self._connections.values())
         if not devices and not connections:
