@@ -25,6 +25,7 @@ from benchmarks.measure import Row, Times, interleave, median_of, timed
 from benchmarks.pacs import pacs_big, pacs_find, pacs_memory, pacs_small
 from benchmarks.pacs_first import pacs_first
 from benchmarks.picker import picker
+from benchmarks.rest import rest_names, rest_pictures, rest_volume
 
 __all__ = ["BENCHMARKS", "NOTES", "TITLES", "Bench"]
 
@@ -331,6 +332,9 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Row]]] = {
     "pacs_find": pacs_find,
     "pacs_first": pacs_first,
     "pacs_memory": pacs_memory,
+    "rest_names": rest_names,
+    "rest_pictures": rest_pictures,
+    "rest_volume": rest_volume,
 }
 
 TITLES = {
@@ -350,6 +354,9 @@ TITLES = {
     "pacs_find": "Asking an Orthanc for 10,000 studies",
     "pacs_first": "The first picture of a study that is still arriving",
     "pacs_memory": "Memory over a long retrieval",
+    "rest_names": "SlicerWeb's REST: the names of all nodes",
+    "rest_pictures": "SlicerWeb's REST: slices of a loaded 128 MiB volume, 512 x 512, PNG",
+    "rest_volume": "SlicerWeb's REST: a 128 MiB volume as NRRD",
 }
 
 #: What a reader has to know of a benchmark to judge its figures.
@@ -427,5 +434,18 @@ NOTES = {
     "pacs_memory": (
         "The same series again and again, each time into a new index and folder: the most memory that the process has "
         "had, against that after the first time and 50 MB."
+    ),
+    "rest_names": (
+        "Requests by wrk on this machine, on connections that are kept; seconds are those between two answers. The "
+        "peer is uvicorn with httptools and a JSONResponse of the same names, in a process of its own; ours has the "
+        "guard, the log and Slicer in its process, and asks Slicer once a change of the scene."
+    ),
+    "rest_pictures": (
+        "Another offset each time. The loop runs on Slicer's main thread, on the same view, with nothing between two "
+        "pictures. While one is drawn, another thread encodes the last one."
+    ),
+    "rest_volume": (
+        "A client of Python's http.client, which reads and drops what comes. The file is in the page cache. What comes "
+        "in is parsed, becomes the volume's memory and is shown, window and level found, before the answer."
     ),
 }
