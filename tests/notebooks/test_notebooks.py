@@ -228,7 +228,7 @@ def test_other_programs(notebook_environment: None, root: Path) -> None:
     assert "('Doe^Archibald', '19950903', 4)" in done.data("kheops.studies", "text/plain")
     link = done.data("kheops.viewer_link", "text/plain")
     assert "access_token=***&" in link
-    assert "4 instances; <Volume '2: Routine Brain'" in done.data("slicer.open(link)", "text/plain")
+    assert "4 instances; <Volume '2: Routine Brain'" in done.data("slicer.open(link)", "text/plain", -1)
     assert done.data('way="path"', "text/plain") == "(True, 4, [4])"
     refused = done.printed("LinkRefusedError")
     assert refused.count("not opened") == 3
