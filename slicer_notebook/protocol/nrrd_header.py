@@ -435,6 +435,9 @@ def _numbers(fields: dict[str, str], name: str, axes: Axes, count: int) -> Array
 def _spacings(fields: dict[str, str], axes: Axes, count: int) -> Array:
     """mm from voxel to voxel; 1 where none is given, as ITK has it."""
     if "spacings" not in fields:
+        if "axis maxs" in fields:
+            # By the format's definition they give the spacing; ITK takes 1 for it, and half a voxel of the other.
+            raise bad("its axis maxs stand for spacings, which programs do not agree about.", "spacings")
         return np.ones(3)
     spacing = _numbers(fields, "spacings", axes, count)
     spacing = np.where(np.isnan(spacing), 1.0, spacing)
@@ -445,7 +448,7 @@ def _spacings(fields: dict[str, str], axes: Axes, count: int) -> Array:
 
 def _from_mins(fields: dict[str, str], axes: Axes, count: int, spacing: Array) -> Array:
     """The first voxel's centre: half a voxel from where a cell begins, where a node is (NRRD, "centers")."""
-    if "axis mins" not in fields:
+    if "axis mins" not in fields or "spacings" not in fields:  # without spacings half a voxel is nothing known
         return np.zeros(3)
     lowest = _numbers(fields, "axis mins", axes, count)
     if not np.isfinite(lowest).all():
