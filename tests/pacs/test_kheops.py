@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
 
@@ -540,6 +540,25 @@ def test_load_into_slicer(
         here.listen()
     # All by one token for each study.
     assert len(server.exchanges) == 2
+
+
+def test_the_links_of_kheops_page_open_in_slicer(
+    session: sn.Session, server: KheopsStandIn, opened: Callable[..., sn.Kheops], pacs_data: Data
+) -> None:
+    study = pacs_data.study("bare")
+    kheops = opened()
+    token = kheops.exchange(study.uid).value
+    archive = quote(f"{server.api}/link/{token}/studies/{study.uid}?accept=application/zip", safe="")
+    for link, how in (
+        (str(kheops.viewer_link(study.uid)), "bearer"),
+        (f"osirix://?methodName=downloadURL&URL='{archive}'", "path"),
+    ):
+        server.asked.clear()
+        done = session.call("links.open", url=link, agreed=True, database=session.dicom.database)
+        assert done["studies"] == [study.uid]
+        assert token not in repr(done)
+        assert {(each.how, each.kind) for each in server.asked if each.path != "/token"} == {(how, "viewer")}
+        assert_whole(Path(str(session.dicom.database)), study.instances)
 
 
 # -- nothing is shown -------------------------------------------------------------------------------------------------
