@@ -50,6 +50,7 @@ EVENT_KINDS = (
     "listening",
     "sign_in",
     "gateways",
+    "study_list",
     "igtl",
     "closed",
     "restarted",
@@ -466,6 +467,8 @@ class Session(OwnAttributesOnly):
                 ``"sign_in"`` (a person is asked to sign in at a PACS, or that is over),
                 ``"gateways"`` (a dict: servers for other programs that changed, new lines of their logs, ids of those
                 that have ended),
+                ``"study_list"`` (another program says what lists of studies are to show, a dict: ``database``, what to
+                ``search`` for, or ``studies`` (UIDs) and what these are, ``title``),
                 ``"igtl"`` (a dict: OpenIGTLink connections and devices that changed, ids of connections that are gone),
                 ``"closed"`` (the reason, an error), ``"restarted"``.
         """
