@@ -50,6 +50,8 @@ class Connection:
     as_ras: bool = False
     allow: tuple[str, ...] = ()
     files: tuple[str, ...] | None = None
+    #: path of the DICOM index that its commands use; None for the user's own
+    database: str | None = None
     by: str = ""
     state: Literal["connecting", "open", "lost", "closed"] = "connecting"
     link: Link | None = None

@@ -161,7 +161,7 @@ class Questions:
         try:
             if connection.commands >= AT_ONCE:
                 raise GatewayError(f"{AT_ONCE} commands run already.", hint="wait for an answer")
-            asked = igtl_remote.begin(self._hub.host, command, connection.allow, connection.files)
+            asked = igtl_remote.begin(self._hub.host, command, connection)
         except SlicerNotebookError as exc:
             self._answer(connection, message, igtl_remote.failure(command, exc), began)
             return

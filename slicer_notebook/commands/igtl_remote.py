@@ -12,7 +12,7 @@ import os
 from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -30,58 +30,70 @@ from slicer_notebook.errors import (
 from slicer_notebook.igtl.contents import Command
 from slicer_notebook.protocol.values import NodeRef
 
-__all__ = ["answer_text", "begin", "failure", "needs", "outcome"]
+if TYPE_CHECKING:
+    from slicer_notebook.commands.igtl_connections import Connection
 
-#: Commands of these groups may be run by any peer of a connection, but for those below. What is not named here (PACS,
-#: URLs, other gateways, OpenIGTLink itself) is not a peer's to start.
-_SAFE: Final = frozenset(
+__all__ = ["FREE", "READING", "SWITCHED", "answer_text", "begin", "failure", "outcome"]
+
+#: What any peer may do: a closed list. It reads and changes the scene and the views, and loads what is in the index; it
+#: touches no file, fetches nothing, deletes nothing and ends nothing.
+FREE: Final = frozenset(
     {
-        "session", "scene", "node", "volume", "markups", "model", "segmentation", "table", "transform", "view",
-        "sequence", "dicom", "loads",
+        "dicom.attributes", "dicom.catalogue", "dicom.detail", "dicom.displayed", "dicom.front", "dicom.header",
+        "dicom.load", "dicom.open", "dicom.plan", "dicom.series", "dicom.studies", "dicom.thumbnail",
+        "loads.add", "loads.list", "loads.loaded",
+        "markups.add", "markups.labels", "markups.list", "markups.move_point", "markups.points", "markups.set_points",
+        "model.points", "model.triangles",
+        "node.attributes", "node.rename", "node.set_attribute", "node.show",
+        "scene.node", "scene.nodes", "scene.properties", "scene.select",
+        "segmentation.list", "segmentation.mask", "segmentation.segments",
+        "sequence.array", "sequence.index", "sequence.info", "sequence.item", "sequence.proxy", "sequence.select",
+        "sequence.strip",
+        "session.info", "session.ping", "session.version",
+        "table.columns",
+        "transform.add", "transform.harden", "transform.set_on", "transform.track",
+        "view.background", "view.fit", "view.image", "view.layout", "view.layout_image", "view.names", "view.picture",
+        "view.png", "view.set", "view.set_layout", "view.slice_image", "view.state", "view.three_d_image",
+        "volume.add", "volume.affine", "volume.array", "volume.cycle", "volume.histogram", "volume.info", "volume.list",
+        "volume.render", "volume.render_presets", "volume.set_affine", "volume.set_array", "volume.set_window_level",
+        "volume.window_level",
     }
 )  # fmt: skip
-#: What must be switched on for these.
-_NEEDED: Final[dict[str, Allowed]] = {
-    "node.save": "write",
-    "scene.save": "write",
-    "scene.clear": "delete",
+#: What reads files: for programs of this machine, which connect to our server, in the folders that it is limited to.
+READING: Final = frozenset({"dicom.index", "dicom.plan_files", "scene.load"})
+#: What must be switched on.
+SWITCHED: Final[dict[str, Allowed]] = {
+    "code.call": "exec",
+    "code.define": "exec",
+    "code.eval": "exec",
+    "code.run": "exec",
+    "loads.cancel": "delete",
+    "loads.clear": "delete",
+    "node.export": "write",
     "node.remove": "delete",
+    "node.save": "write",
+    "scene.clear": "delete",
+    "scene.remove": "delete",
+    "scene.save": "write",
     "sequence.remove": "delete",
+    "session.quit": "quit",
 }
-#: Groups that must be switched on as a whole.
-_NEEDED_GROUPS: Final[dict[str, Allowed]] = {"code": "exec"}
-#: Arguments that name files, which can be limited to folders.
-_PATHS: Final = ("path", "paths", "database")
+#: Arguments that name files.
+_PATHS: Final = ("path", "paths")
+#: Arguments that are not a peer's to give.
+_OURS: Final = frozenset({"agreed", "by", "database", "owner", "person"})
+#: Options of readers and writers that name further files.
+_NAMING_FILES: Final = frozenset({"directory", "fileName", "fileNames", "filename", "filenames", "path", "uri", "url"})
+#: What may be loaded where files are limited to folders: formats whose files name no others.
+_WHOLE: Final = (".nii", ".nii.gz", ".stl", ".ply", ".vtk", ".vtp", ".png", ".jpg", ".jpeg", ".csv", ".tsv")
 #: Values of an array that go into JSON; a volume is asked for by GET_IMAGE.
 MOST_VALUES: Final = 100_000
 #: Characters of a text that are taken.
 MOST_TEXT: Final = 1_000_000
 
 
-def needs(name: str) -> Allowed | None:
-    """What must be switched on for a command; None for nothing.
-
-    Raises:
-        LinkRefusedError: no peer may run it.
-    """
-    group = name.partition(".")[0]
-    needed = _NEEDED.get(name) or _NEEDED_GROUPS.get(group)
-    if needed is None and (group not in _SAFE or "remove" in name or "delete" in name or "save" in name):
-        raise LinkRefusedError(
-            f"The command {name} is not for other programs over OpenIGTLink.",
-            expected="a command about " + ", ".join(sorted(_SAFE)),
-            got=name,
-            details={"action": "refuse"},
-        )
-    return needed
-
-
-def begin(host: Host, command: Command, allowed: Sequence[str], files: Sequence[str] | None) -> Asked:
+def begin(host: Host, command: Command, connection: Connection) -> Asked:
     """Begin what a peer asks for; the future of its result.
-
-    Args:
-        allowed: what has been switched on.
-        files: folders that files may be in; None for any.
 
     Raises:
         CommandNotFoundError, ArgumentError: no such command, or arguments that do not fit.
@@ -92,31 +104,68 @@ def begin(host: Host, command: Command, allowed: Sequence[str], files: Sequence[
         raise CommandNotFoundError(
             f"There is no command {name!r}.", expected="a command's name, such as volume.info", got=repr(name)
         )
-    needed = needs(name)
-    if needed is not None and needed not in allowed:
-        raise LinkRefusedError(
-            f"The command {name} is off for other programs.",
-            expected=f"{needed!r} switched on",
-            got=", ".join(allowed) or "nothing switched on",
-            hint=f"start the gateway with allow=[{needed!r}], or connect with it",
-            details={"action": "refuse"},
-        )
-    for key in _PATHS:
-        if key in args and files is not None:
-            given = args[key] if isinstance(args[key], list) else [args[key]]
-            for path in given:
-                _check_path(path, files)
+    _check_right(name, connection)
+    _check_arguments(args, connection.files, reads=name in READING)
+    if "database" in registry.get(name).signature.parameters:
+        args["database"] = connection.database
     return host.ask(name, args)
 
 
-def _check_path(path: Any, folders: Sequence[str]) -> None:
-    if path is None:
+def _check_right(name: str, connection: Connection) -> None:
+    needed = SWITCHED.get(name)
+    if needed is not None and needed not in connection.allow:
+        raise LinkRefusedError(
+            f"The command {name} is off for other programs.",
+            expected=f"{needed!r} switched on",
+            got=", ".join(connection.allow) or "nothing switched on",
+            hint=f"start the gateway, or connect, with allow=[{needed!r}]",
+            details={"action": "refuse"},
+        )
+    if name in READING and connection.kind != "server" and "exec" not in connection.allow:
+        raise LinkRefusedError(
+            f"The command {name} reads files, which is for programs that connect to this Slicer's own server.",
+            details={"action": "refuse"},
+        )
+    if needed is None and name not in FREE and name not in READING:
+        raise LinkRefusedError(
+            f"The command {name} is not for other programs over OpenIGTLink.",
+            expected="a command about the scene, its nodes, the views or the index",
+            got=name,
+            details={"action": "refuse"},
+        )
+
+
+def _check_arguments(args: dict[str, Any], files: Sequence[str] | None, *, reads: bool) -> None:
+    theirs = _OURS & args.keys()
+    options = args.get("properties")
+    if isinstance(options, dict):
+        theirs |= _NAMING_FILES & options.keys()
+    if theirs:
+        raise ArgumentError("These arguments are not a peer's to give.", expected="others", got=", ".join(theirs))
+    for key in _PATHS:
+        given = args.get(key)
+        for path in given if isinstance(given, list) else [given]:
+            if path is not None:
+                _check_path(path, files, whole=reads and key == "path")
+
+
+def _check_path(path: Any, folders: Sequence[str] | None, *, whole: bool) -> None:
+    if not isinstance(path, str) or "\0" in path or not os.path.isabs(path):
+        raise ArgumentError("That is no path.", expected="an absolute path where Slicer runs", got=repr(path)[:80])
+    if folders is None:
         return
-    real = Path(os.path.realpath(path)) if isinstance(path, str) and os.path.isabs(path) else None
-    if real is None or not any(real.is_relative_to(os.path.realpath(folder)) for folder in folders):
+    real = Path(os.path.realpath(path))
+    if not any(real.is_relative_to(os.path.realpath(folder)) for folder in folders):
         raise LinkRefusedError(
             "That file is in no folder that other programs may use.",
             hint="start the gateway with its folder in files=[...]",
+            details={"action": "refuse"},
+        )
+    if whole and not real.name.lower().endswith(_WHOLE):
+        raise LinkRefusedError(
+            "A file that may name further files is not loaded where files are limited to folders.",
+            expected=", ".join(_WHOLE),
+            got=real.suffix,
             details={"action": "refuse"},
         )
 

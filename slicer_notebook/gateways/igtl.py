@@ -83,7 +83,14 @@ class IgtlGateway:
     def _peer_changed(self, peer: Peer, state: str, why: str) -> None:
         if state == "connected":
             options = self._context.options
-            connection = self._hub.adopt(peer, allow=options.allow, files=options.files, by="gateway", note=self._note)
+            connection = self._hub.adopt(
+                peer,
+                allow=options.allow,
+                files=options.files,
+                database=options.database,
+                by="gateway",
+                note=self._note,
+            )
             self._connections[peer] = connection
             self._log(peer, "connects")
         else:
