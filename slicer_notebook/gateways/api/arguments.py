@@ -47,6 +47,8 @@ FORM: Final = "multipart/form-data"
 MOST_JSON: Final = 16 << 20
 #: Arrays and objects inside one another; nothing that a command takes has ten.
 DEEPEST: Final = 64
+#: Whole numbers are below it, and not below its negative.
+_LARGEST: Final = 1 << 63
 #: Parts of a form: more than a command has arguments.
 _MOST_PARTS: Final = 64
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
@@ -115,20 +117,23 @@ def _decoded(body: bytes) -> Any:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as exc:
         raise HttpError(400, "That is no JSON.", got=str(exc)[:200]) from None
-    _check_depth(value)
+    _check_values(value)
     return value
 
 
-def _check_depth(value: Any) -> None:
+def _check_values(value: Any) -> None:
+    """Raises `HttpError` for what is nested too deep, and for whole numbers that neither Slicer nor SQLite can hold."""
     level = [value]
     for _ in range(DEEPEST):
-        level = [
+        inside = [
             inner
             for each in level
             if isinstance(each, list | dict)
             for inner in (each.values() if isinstance(each, dict) else each)
-            if isinstance(inner, list | dict)
         ]
+        if any(type(each) is int and not -_LARGEST <= each < _LARGEST for each in inside):
+            raise HttpError(422, "A number is too large.", expected="whole numbers of 64 bits")
+        level = [each for each in inside if isinstance(each, list | dict)]
         if not level:
             return
     raise HttpError(400, "The arguments are nested too deep.", expected=f"{DEEPEST} levels at most")
@@ -259,6 +264,9 @@ def array_of_npy(data: bytes | bytearray) -> Array:
 def read_array(name: str, value: Any) -> Array:
     """An array from JSON: nested lists of numbers, or ``{"dtype", "shape", "values" or "base64"}``.
 
+    Whole numbers in lists become the smallest of int16, int32 and int64 that holds them all: Slicer can neither reslice
+    nor write volumes of int64.
+
     Raises:
         ArgumentError: neither.
     """
@@ -273,7 +281,13 @@ def read_array(name: str, value: Any) -> Array:
             raise TypeError(f"values of {array.dtype}")
     except (TypeError, ValueError, KeyError, OverflowError, MemoryError, binascii.Error) as exc:
         raise ArgumentError(f"The argument {name!r} is no array.", expected=expected, got=str(exc)[:200]) from None
-    return array
+    return _narrow(array) if array.dtype.kind in "iu" and array.size else array
+
+
+def _narrow(array: Array) -> Array:
+    low, high = int(array.min()), int(array.max())
+    fitting = (np.iinfo(kind) for kind in (np.int16, np.int32, np.int64))
+    return array.astype(next((each.dtype for each in fitting if each.min <= low and high <= each.max), array.dtype))
 
 
 def _described(value: Mapping[str, Any]) -> Array:

@@ -46,6 +46,7 @@ _NO_CACHE: Final = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosn
 _KINDS: Final = {
     400: "RequestError", 401: "TokenError", 403: "RefusedError", 404: "NotFoundError", 405: "MethodError",
     406: "NotAcceptableError", 408: "RequestError", 410: "GoneError", 413: "TooLargeError", 415: "MediaTypeError",
+    422: "ArgumentError",
     429: "BusyError", 431: "TooLargeError", 503: "BusyError",
 }  # fmt: skip
 

@@ -47,6 +47,15 @@ def test_depth_is_limited() -> None:
         from_json(b'{"a":' + b"[" * 70 + b"]" * 70 + b"}")
 
 
+@pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 10**30])
+def test_numbers_that_nothing_holds(value: int) -> None:
+    for body in (f'{{"a":{value}}}', f'{{"a":[1,[{value}]]}}'):
+        with pytest.raises(HttpError) as caught:
+            from_json(body.encode())
+        assert caught.value.status == 422
+    assert from_json(f'{{"a":{2**63 - 1}}}'.encode()) == {"a": 2**63 - 1}
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_are_an_object_or_refused(body: bytes) -> None:
     with contextlib.suppress(HttpError):
@@ -106,7 +115,13 @@ def test_damaged_npy_is_refused_or_read(noise: bytes, at: int, length: int) -> N
 
 
 def test_arrays_in_json() -> None:
-    assert read_array("a", [[1, 2], [3, 4]]).dtype.kind == "i"
+    for values, dtype in (
+        ([[1, 2], [3, 4]], np.int16),
+        ([1, -40000], np.int32),
+        ([2**40], np.int64),
+        ([], np.float64),
+    ):
+        assert read_array("a", values).dtype == dtype
     assert read_array("a", [[1, 2.5]]).dtype == np.float64
     made = read_array("a", {"dtype": "<i2", "shape": [2, 2], "values": [[1, 2], [3, 4]]})
     assert made.dtype == np.int16
