@@ -26,7 +26,9 @@ function render({ model, el }) {
       class: "sn-switch", type: "button", role: "switch", "aria-checked": String(on), disabled: gone(),
       "aria-label": `${each.title}: ${on ? `serves at ${entry.url}` : "is off"}`,
       onclick: () => {
-        toggle.disabled = true;
+        if (toggle.getAttribute("aria-busy")) return;
+        toggle.setAttribute("aria-busy", "true"); // not disabled: it would lose the focus
+        shown = "";
         questions.ask({ type: "switch", kind, on: !on, id: entry?.id ?? null });
       },
     }, h("span", { class: "sn-switch-knob" }));
