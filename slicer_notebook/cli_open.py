@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -12,7 +13,6 @@ from typer.core import TyperCommand
 from slicer_notebook.errors import LinkError, LinkRefusedError, SlicerNotebookError
 from slicer_notebook.links.cases import CASES, Case
 from slicer_notebook.links.policy import Verdict, refused
-from slicer_notebook.session import dialogs
 from slicer_notebook.terminal import err, out, progress
 
 if TYPE_CHECKING:
@@ -25,6 +25,13 @@ __all__ = ["register"]
 _FLAGS: Final = ("--dry-run", "--json", "--yes")
 #: Thousandths, in which the bar counts.
 _BAR: Final = 1000
+
+
+def _dialogs() -> ModuleType:
+    # With all that a session needs; what is only judged does without.
+    from slicer_notebook.session import dialogs
+
+    return dialogs
 
 
 class _OpenCommand(TyperCommand):
@@ -90,7 +97,7 @@ def open_url(
         with_it = _name_of_session(session or chosen.session, named=session is not None)
         slicer = _slicer(with_it, chosen)
     except SlicerNotebookError as exc:
-        dialogs.tell("The link was not opened", exc.got or exc.message)
+        _dialogs().tell("The link was not opened", exc.got or exc.message)
         raise
     try:
         _open(slicer, text, as_json)
@@ -130,7 +137,7 @@ def _agree(verdict: Verdict, *, agreed: bool) -> None:
         raise refused(verdict.action, verdict.why)
     lines = [f"A link wants to be opened in Slicer: {verdict.why}."]
     lines += [f"  {name}: {value}" for name, value in verdict.parsed.items() if name != "scheme"]
-    answer = dialogs.ask("\n".join(lines), "Open it?")
+    answer = _dialogs().ask("\n".join(lines), "Open it?")
     if answer is None:
         hint = "slicer-notebook open --yes URL agrees to it; links.toml may say so for all of its kind"
         raise refused("ask", verdict.why, hint=hint)
@@ -154,7 +161,7 @@ def _name_of_session(wanted: str, *, named: bool) -> str:
         return wanted
     if len(running) < 2:
         return running[0] if running else ""
-    chosen = dialogs.choose("Several Slicers run. Which one opens the link?", running)
+    chosen = _dialogs().choose("Several Slicers run. Which one opens the link?", running)
     if chosen is None:
         raise LinkRefusedError(
             "Several Slicers run, and nobody says which one opens the link.",
@@ -183,8 +190,8 @@ def _slicer(name: str, chosen: LinkSettings) -> Session:
             got="start = 'desktop'",
             details={"action": "refuse"},
         )
-    dialogs.tell("Slicer starts", "A link opens it.")
-    with progress("Starting Slicer", lines=dialogs.on_terminal()):
+    _dialogs().tell("Slicer starts", "A link opens it.")
+    with progress("Starting Slicer", lines=_dialogs().on_terminal()):
         return session.launch(keep=True)
 
 
@@ -192,9 +199,9 @@ def _slicer(name: str, chosen: LinkSettings) -> Session:
 
 
 def _open(slicer: Session, url: str, as_json: bool) -> None:
-    dialogs.tell("A link is opened in Slicer", f"in {slicer.name}")
+    _dialogs().tell("A link is opened in Slicer", f"in {slicer.name}")
     try:
-        with progress("Link", lines=dialogs.on_terminal()) as show:
+        with progress("Link", lines=_dialogs().on_terminal()) as show:
             # Over the session's own connection: it stands in no command line and no environment.
             job = slicer.submit(
                 "links.open", url=url, agreed=True, database=slicer.dicom.database, by="slicer-notebook open"
@@ -202,10 +209,10 @@ def _open(slicer: Session, url: str, as_json: bool) -> None:
             job.on_progress(_shown(show))
             found = _result(job)
     except SlicerNotebookError as exc:
-        dialogs.tell("The link was not opened", exc.message)
+        _dialogs().tell("The link was not opened", exc.message)
         raise
     text = _in_words(found)
-    dialogs.tell("Slicer shows what the link brought", text)
+    _dialogs().tell("Slicer shows what the link brought", text)
     if as_json:
         told = {name: found[name] for name in ("studies", "series", "instances", "load", "parsed")}
         typer.echo(json.dumps({"session": slicer.name, **told, "nodes": [node.name for node in found["nodes"]]}))

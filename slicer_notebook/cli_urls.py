@@ -79,7 +79,7 @@ def desktop_entry(command: Sequence[str], schemes: Sequence[str]) -> str:
         [
             "[Desktop Entry]",
             "Type=Application",
-            "Version=1.5",
+            "Version=1.0",
             "Name=3D Slicer (links)",
             "Comment=Opens links to studies in 3D Slicer",
             f"Exec={' '.join(map(_quoted, command))} %u",

@@ -110,7 +110,7 @@ def _dialog(program: str, arguments: list[str]) -> subprocess.CompletedProcess[b
     except OSError:
         return None
     # 0 and 1 are answers; whatever else is said about the display, not about the question.
-    return done if done.returncode in (0, 1) and b"annot open display" not in done.stderr else None
+    return done if done.returncode in (0, 1) and b"open display" not in done.stderr else None
 
 
 def tell(title: str, text: str) -> None:
