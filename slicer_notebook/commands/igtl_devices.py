@@ -24,6 +24,8 @@ __all__ = ["DeviceEntry"]
 
 #: Seconds over which a rate is taken.
 _RATE_OVER: Final = 2.0
+#: and at least: the first message of a device makes no rate of thousands.
+_RATE_OVER_LEAST: Final = 0.2
 #: Delays of which the median is told.
 _DELAYS: Final = 1000
 
@@ -50,7 +52,7 @@ class DeviceEntry:
     #: nanoseconds; written on the main thread
     delays: deque[int] = field(default_factory=lambda: deque(maxlen=_DELAYS))
     #: (moment, count)
-    _samples: deque[tuple[float, int]] = field(default_factory=deque)
+    _samples: deque[tuple[float, int]] = field(default_factory=lambda: deque([(time.monotonic(), 0)]))
 
     def counted(self, message: Message) -> None:
         """A message came, or went."""
@@ -85,7 +87,7 @@ class DeviceEntry:
         if len(self._samples) < 2:
             return 0.0
         (began, first), (ended, last) = self._samples[0], self._samples[-1]
-        return (last - first) / (ended - began) if ended > began else 0.0
+        return (last - first) / max(ended - began, _RATE_OVER_LEAST)
 
     def plain(self) -> dict[str, Any]:
         """What notebooks are told."""

@@ -33,6 +33,7 @@ class Program:
         self.heard = heard
         self.answers: dict[tuple[str, str], igtl.Message] = {}
         self.connection: Connection = slicer.igtl.connect(*server.address, **how)
+        heard.wait(lambda: server.peers)  # a client is connected before its server knows
 
     def give(self, content: igtl.Content, device: str = "Device", **more: Any) -> Any:
         """Have Slicer ask for a content; the node that it became."""
