@@ -21,6 +21,7 @@ from benchmarks import data, peers
 from benchmarks.dicom_index import dicom_index, dicom_search
 from benchmarks.dicom_lists import dicom_catalogue, dicom_thumbnails
 from benchmarks.dicom_load import dicom_load, dicom_times
+from benchmarks.igtl import igtl_images, igtl_transforms
 from benchmarks.measure import Row, Times, interleave, median_of, timed
 from benchmarks.pacs import pacs_big, pacs_find, pacs_memory, pacs_small
 from benchmarks.pacs_first import pacs_first
@@ -332,6 +333,8 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Row]]] = {
     "pacs_find": pacs_find,
     "pacs_first": pacs_first,
     "pacs_memory": pacs_memory,
+    "igtl_transforms": igtl_transforms,
+    "igtl_images": igtl_images,
     "rest_names": rest_names,
     "rest_pictures": rest_pictures,
     "rest_volume": rest_volume,
@@ -354,6 +357,8 @@ TITLES = {
     "pacs_find": "Asking an Orthanc for 10,000 studies",
     "pacs_first": "The first picture of a study that is still arriving",
     "pacs_memory": "Memory over a long retrieval",
+    "igtl_transforms": "TRANSFORMs of an OpenIGTLink tracker",
+    "igtl_images": "Pictures of an OpenIGTLink camera",
     "rest_names": "SlicerWeb's REST: the names of all nodes",
     "rest_pictures": "SlicerWeb's REST: slices of a loaded 128 MiB volume, 512 x 512, PNG",
     "rest_volume": "SlicerWeb's REST: a 128 MiB volume as NRRD",
@@ -434,6 +439,17 @@ NOTES = {
     "pacs_memory": (
         "The same series again and again, each time into a new index and folder: the most memory that the process has "
         "had, against that after the first time and 50 MB."
+    ),
+    "igtl_transforms": (
+        "From the socket to the callback, in a process of its own, before anything is done in Slicer. A sender in C++ "
+        "puts the time into each message. The peer is a program made of the C++ library's own receiving calls, with "
+        "the checksum checked; both hear the same sender at the same time, which tells each of them first in turns. "
+        "Both take what comes as it comes; the difference is what Python takes for a message after it has slept a "
+        "millisecond."
+    ),
+    "igtl_images": (
+        "As above, in turns. The C++ library counts its checksum byte by byte, which takes longer than 1/30 s for a "
+        "picture of 6.2 MB on this machine: it falls behind, and its delay grows with the run."
     ),
     "rest_names": (
         "Requests by wrk on this machine, on connections that are kept; seconds are those between two answers. The "

@@ -6,6 +6,7 @@ Source: the OpenIGTLink protocol, v2_header, v3_header (extended header and meta
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import NamedTuple
 
 from slicer_notebook.errors import OpenIGTLinkError
@@ -55,7 +56,8 @@ class Header(NamedTuple):
 
     Attributes:
         version: 1 or 2 where the message can be understood.
-        type: as it stands there ("GET_TRANSFOR").
+        type: in full ("GET_TRANSFORM", where "GET_TRANSFOR" stands).
+        verb, subject: its two parts; the verb is empty for data.
         device: device name.
         timestamp: when the data were made.
         body_bytes: how many bytes follow.
@@ -64,6 +66,8 @@ class Header(NamedTuple):
 
     version: int
     type: str
+    verb: str
+    subject: str
     device: str
     timestamp: Timestamp
     body_bytes: int
@@ -77,26 +81,38 @@ def parse_header(data: bytes | bytearray | memoryview) -> Header:
         OpenIGTLinkError: the name of the type is none. Then nothing says where the next message begins.
     """
     version, type_, device, seconds, fraction, size, crc = _HEADER.unpack_from(data)
-    name, _, padding = type_.partition(b"\0")
-    if (
-        not 0 < version <= MAX_VERSION
-        or not name
-        or not name.isascii()
-        or not name.decode("ascii").isprintable()
-        or padding.strip(b"\0")
-    ):
-        raise OpenIGTLinkError(
-            "These bytes are no OpenIGTLink message.",
-            expected="the name of a type, padded with zeros",
-            got=repr(type_),
-            hint="Look whether the other program speaks OpenIGTLink on this port.",
-        )
-    return Header(version, name.decode("ascii"), name_of(device), Timestamp(seconds, fraction), size, crc)
+    if not 0 < version <= MAX_VERSION:
+        raise _no_message(f"version {version}")
+    names = _names(type_)
+    return Header(version, *names, _device(device), Timestamp(seconds, fraction), size, crc)
 
 
-def is_known(type_: str) -> bool:
-    """Whether a message of that type (in full) is understood: a known content, or any query."""
-    return type_ in CONTENT_TYPES or type_[:4] in ("GET_", "STT_", "STP_", "RTS_")
+# A peer says the same few names again and again, a thousand times a second.
+@lru_cache(512)
+def _names(field: bytes) -> tuple[str, str, str]:
+    """(type in full, verb, subject) of the name of a type as it stands in a header."""
+    name, _, padding = field.partition(b"\0")
+    if not name or not name.isascii() or not name.decode("ascii").isprintable() or padding.strip(b"\0"):
+        raise _no_message(repr(field))
+    type_ = full_type(name.decode("ascii"))
+    return (type_, *_split(type_))
+
+
+_device = lru_cache(512)(name_of)
+
+
+def _no_message(got: str) -> OpenIGTLinkError:
+    return OpenIGTLinkError(
+        "These bytes are no OpenIGTLink message.",
+        expected="a version, and the name of a type, padded with zeros",
+        got=got,
+        hint="Look whether the other program speaks OpenIGTLink on this port.",
+    )
+
+
+def is_known(header: Header) -> bool:
+    """Whether the message is understood: a known content, or any query."""
+    return bool(header.verb) or header.subject in CONTENT_TYPES
 
 
 def content_start(version: int) -> int:
@@ -106,8 +122,7 @@ def content_start(version: int) -> int:
 
 def largest_body(header: Header, limit: int) -> int:
     """The most bytes that the message may have after its header: by its type, and no more than ``limit``."""
-    verb, subject = _split(full_type(header.type))
-    largest = largest_content(verb, subject)
+    largest = largest_content(header.verb, header.subject)
     if largest is None:
         return limit
     if header.version > 1:
@@ -154,11 +169,9 @@ def decode_body(header: Header, body: memoryview) -> Message:
     Raises:
         OpenIGTLinkError: the body is none of that type and version.
     """
-    type_ = full_type(header.type)
-    verb, subject = _split(type_)
     if header.version == 1:
-        content = decode_content(verb, subject, body)
-        return Message(type_, header.device, content, header.timestamp, 1, wire_bytes=HEADER_BYTES + len(body))
+        content = decode_content(header.verb, header.subject, body)
+        return Message(header.type, header.device, content, header.timestamp, 1, wire_bytes=HEADER_BYTES + len(body))
     if len(body) < EXTENDED_BYTES:
         raise _malformed("extended header", f"at least {EXTENDED_BYTES} bytes", str(len(body)))
     start, heads, data, message_id = _EXTENDED.unpack_from(body)
@@ -168,9 +181,9 @@ def decode_body(header: Header, body: memoryview) -> Message:
             "extended header", f"sizes that fit into {len(body)} bytes", f"{start}, metadata of {heads} + {data}"
         )
     metadata = _metadata(body[end:], heads, data)
-    content = decode_content(verb, subject, body[start:end])
+    content = decode_content(header.verb, header.subject, body[start:end])
     size = HEADER_BYTES + len(body)
-    return Message(type_, header.device, content, header.timestamp, 2, message_id, metadata, size)
+    return Message(header.type, header.device, content, header.timestamp, 2, message_id, metadata, size)
 
 
 def _split(type_: str) -> tuple[str, str]:

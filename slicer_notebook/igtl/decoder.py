@@ -23,7 +23,7 @@ from slicer_notebook.igtl.codec import (
     largest_body,
     parse_header,
 )
-from slicer_notebook.igtl.message import Message, full_type
+from slicer_notebook.igtl.message import Message
 
 __all__ = ["MAX_BODY_BYTES", "Decoder", "Event", "Fault", "Skipped"]
 
@@ -165,14 +165,13 @@ class Decoder:
             self._lose(error, events)
             return
         self._start += HEADER_BYTES
-        type_ = full_type(header.type)
-        size = header.body_bytes
+        type_, size = header.type, header.body_bytes
         if size > MAX_SKIPPED_BYTES:
             told = f"A {type_} announces more than any message has."
             self._lose(OpenIGTLinkError(told, got=f"{size} bytes"), events, type_, header.device)
         elif header.version not in VERSIONS:
             self._refuse(header, "A message of a version that is not known.", "1 or 2", str(header.version), events)
-        elif not is_known(type_):
+        elif not is_known(header):
             self._skip = size
             events.append(Skipped(type_, header.device, size))
         elif size > (most := largest_body(header, self.max_body)):
@@ -182,8 +181,7 @@ class Decoder:
 
     def _expect(self, header: Header, events: list[Event]) -> None:
         """Get ready for a body that is wanted."""
-        subject = full_type(header.type)
-        if header.body_bytes > SMALL_BYTES or (keeps_body(subject) and header.body_bytes):
+        if header.body_bytes > SMALL_BYTES or (keeps_body(header.type) and header.body_bytes):
             try:
                 own = _aligned(header.body_bytes, content_start(header.version) + IMAGE_HEAD_BYTES)
             except MemoryError:
@@ -207,7 +205,7 @@ class Decoder:
         assert header is not None
         self._header = self._own = None
         self._filled = 0
-        type_ = full_type(header.type)
+        type_ = header.type
         crc = crc64(body)
         if crc != header.crc:
             error = OpenIGTLinkError(
@@ -226,7 +224,7 @@ class Decoder:
         """Drop a message whose body can be passed over."""
         self._skip = header.body_bytes
         error = OpenIGTLinkError(message, expected=expected, got=got)
-        events.append(Fault(error, full_type(header.type), header.device))
+        events.append(Fault(error, header.type, header.device))
 
     def _lose(self, error: OpenIGTLinkError, events: list[Event], type_: str = "", device: str = "") -> None:
         self._lost = True

@@ -18,6 +18,7 @@ from slicer_notebook.errors import OpenIGTLinkError
 __all__ = ["Loop", "Timer"]
 
 _log = logging.getLogger(__name__)
+_BUG = "In the thread of an OpenIGTLink connection"
 
 #: Seconds that the end of the thread is waited for; it does nothing that takes long, but a callback might.
 STOP_SECONDS = 5.0
@@ -135,7 +136,10 @@ class Loop:
 
     def _turn(self) -> None:
         for key, events in self._selector.select(self._patience()):
-            self._guarded(lambda key=key, events=events: key.data(events))  # type: ignore[misc]
+            try:
+                key.data(events)
+            except Exception:  # noqa: BLE001
+                _log.exception(_BUG)
         # Cleared before the calls are taken: who adds one from here on wakes the thread again.
         self._awake = False
         for _ in range(len(self._calls)):
@@ -155,4 +159,4 @@ class Loop:
         try:
             action()
         except Exception:  # noqa: BLE001
-            _log.exception("In the thread of an OpenIGTLink connection")
+            _log.exception(_BUG)
