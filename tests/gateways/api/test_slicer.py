@@ -193,7 +193,7 @@ def _values(name: str, command: Command) -> st.SearchStrategy[Any]:
     return simple | lists | st.dictionaries(st.sampled_from(["id", "name", "x"]), simple, max_size=2)
 
 
-@settings(max_examples=4000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_random_arguments_make_no_failure(slicer: sn.Session, client: httpx.Client, data: st.DataObject) -> None:
     """No arguments whatever make Slicer fail in a way that nobody thought of, or hang."""
