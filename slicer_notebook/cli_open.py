@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -87,6 +91,7 @@ def open_url(
     Exit code 0 when that is done (with --dry-run always), 1 when it is refused or does not work.
     """
     text = url[0] if url and len(url) == 1 else ""
+    _hide_from_others(text)
     try:
         verdict, chosen = _judged(text)
         if dry_run:
@@ -103,6 +108,27 @@ def open_url(
         _open(slicer, text, as_json)
     finally:
         slicer.close()
+
+
+def _hide_from_others(url: str) -> None:
+    """Take the link out of what other users see of this process (``ps``), where the system allows it (Linux).
+
+    It may hold a token, and this process lasts as long as the retrieval. Python has copied its arguments long ago.
+    """
+    secret = os.fsencode(url)
+    if b"://" not in secret or not sys.platform.startswith("linux"):
+        return
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        # proc(5): fields 48 and 49, counted behind the name, which may have spaces in it.
+        fields = Path("/proc/self/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+        begin, end = int(fields[45]), int(fields[46])
+        with open("/proc/self/mem", "r+b", buffering=0) as memory:
+            memory.seek(begin)
+            arguments = memory.read(end - begin)
+            at = arguments.rfind(secret)
+            if at >= 0:
+                memory.seek(begin + at)
+                memory.write(b"*" * len(secret))
 
 
 def _judged(url: str) -> tuple[Verdict, LinkSettings | None]:
@@ -161,7 +187,7 @@ def _name_of_session(wanted: str, *, named: bool) -> str:
         return wanted
     if len(running) < 2:
         return running[0] if running else ""
-    chosen = _dialogs().choose("Several Slicers run. Which one opens the link?", running)
+    chosen: str | None = _dialogs().choose("Several Slicers run. Which one opens the link?", running)
     if chosen is None:
         raise LinkRefusedError(
             "Several Slicers run, and nobody says which one opens the link.",

@@ -116,7 +116,7 @@ class _Archive:
 
     def __init__(self, element: Element, base: str) -> None:
         self._element = element
-        self._url = urljoin(base, _attribute(element, "wadoURL", "baseUrl", "wadoUrl"))
+        self._url = _joined(base, _attribute(element, "wadoURL", "baseUrl"))
         self._only_instance = _attribute(element, "requireOnlySOPInstanceUID").lower() == "true"
         # So the attribute is spelt; it begins with "&", or not.
         self._more = _attribute(element, "additionnalParameters", "additionalParameters").lstrip("?&")
@@ -156,7 +156,7 @@ class _Archive:
         for instance in instances:
             direct = _attribute(instance, "DirectDownloadFile")
             if direct:
-                url = urljoin(self._url if self._url.endswith("/") else f"{self._url}/", direct)
+                url = _joined(self._url if self._url.endswith("/") else f"{self._url}/", direct)
             elif self._by_path:
                 url = self._path(study, uid, _attribute(instance, "SOPInstanceUID"))
             else:
@@ -190,6 +190,13 @@ def _below(element: Element, *names: str) -> Iterator[Element]:
     for each in element:
         if _name(each) == names[0]:
             yield from _below(each, *names[1:])
+
+
+def _joined(base: str, address: str) -> str:
+    try:
+        return urljoin(base, address)
+    except ValueError:
+        raise _no_manifest("an address that is none") from None
 
 
 def _uid(text: str) -> str:
