@@ -81,8 +81,13 @@ def manifest_items(data: bytes, base: str) -> list[ManifestItem]:
 
 
 def _root(data: bytes) -> Element:
-    from defusedxml import ElementTree
-    from defusedxml.common import DefusedXmlException
+    try:
+        from defusedxml import ElementTree
+        from defusedxml.common import DefusedXmlException
+    except ImportError:
+        raise LinkError(
+            "Manifests are read by the package defusedxml.", hint="pip install 'slicer-notebook[gateways]'"
+        ) from None
 
     if len(data) > MOST_BYTES:
         raise _no_manifest(f"more than {MOST_BYTES >> 20} MiB")
