@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import slicer_notebook as sn
 from tests.gateways.osirix.conftest import DEADLINE, Desk
 from tests.gateways.osirix.test_xmlrpc import PUBLISHED
 from tests.gateways.serving import parts
@@ -142,6 +143,7 @@ def test_the_log_names_the_method_and_no_patient(desk: Desk) -> None:
     desk.rpc.FindObject({"request": "name == 'NOBODY'", "table": "Study"})
     desk.status("FindObject", {"request": "name = DOE", "table": "Study"})
     desk.get("?methodName=DisplayStudy&PatientID=SECRET")
+    desk.until(lambda: len(desk.gateway.log) == 4, "four lines")  # each is written when its answer has gone out
     lines = desk.gateway.log
     assert [(each["status"], each["good"]) for each in lines] == [
         ("error 0", True), ("error -1", False), ("400", False), ("error -1", False),
@@ -447,6 +449,17 @@ def test_study_lists(desk: Desk, method: str, name: str, text: Any, search: str)
 def test_kill_has_to_be_switched_on(desk: Desk) -> None:
     assert desk.status("KillOsiriX") == 403
     assert desk.slicer.alive
+
+
+def test_kill(tmp_path: Path) -> None:
+    """A Slicer of its own: it ends."""
+    ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    with sn.launch("killed") as own:
+        own.on("closed", ended.put)
+        gateway = own.gateways.start("osirix", port=0, allow=["kill"])
+        assert xmlrpc.client.ServerProxy(gateway.url, allow_none=True).killosirix() is None
+        assert ended.get(timeout=DEADLINE) is not None
+    assert not own.alive
 
 
 def test_published_retrieve_of_an_unknown_server(desk: Desk) -> None:
