@@ -22,6 +22,7 @@ from benchmarks.dicom_index import dicom_index, dicom_search
 from benchmarks.dicom_lists import dicom_catalogue, dicom_thumbnails
 from benchmarks.dicom_load import dicom_load, dicom_times
 from benchmarks.igtl import igtl_images, igtl_transforms
+from benchmarks.igtl_mrml import igtl_mrml_images, igtl_mrml_transforms
 from benchmarks.measure import Row, Times, interleave, median_of, timed
 from benchmarks.pacs import pacs_big, pacs_find, pacs_memory, pacs_small
 from benchmarks.pacs_first import pacs_first
@@ -335,6 +336,8 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Row]]] = {
     "pacs_memory": pacs_memory,
     "igtl_transforms": igtl_transforms,
     "igtl_images": igtl_images,
+    "igtl_mrml_transforms": igtl_mrml_transforms,
+    "igtl_mrml_images": igtl_mrml_images,
     "rest_names": rest_names,
     "rest_pictures": rest_pictures,
     "rest_volume": rest_volume,
@@ -359,6 +362,8 @@ TITLES = {
     "pacs_memory": "Memory over a long retrieval",
     "igtl_transforms": "TRANSFORMs of an OpenIGTLink tracker",
     "igtl_images": "Pictures of an OpenIGTLink camera",
+    "igtl_mrml_transforms": "TRANSFORMs of an OpenIGTLink tracker, into MRML",
+    "igtl_mrml_images": "Pictures of an OpenIGTLink camera, into MRML",
     "rest_names": "SlicerWeb's REST: the names of all nodes",
     "rest_pictures": "SlicerWeb's REST: slices of a loaded 128 MiB volume, 512 x 512, PNG",
     "rest_volume": "SlicerWeb's REST: a 128 MiB volume as NRRD",
@@ -450,6 +455,15 @@ NOTES = {
     "igtl_images": (
         "As above, in turns. The C++ library counts its checksum byte by byte, which takes longer than 1/30 s for a "
         "picture of 6.2 MB on this machine: it falls behind, and its delay grows with the run."
+    ),
+    "igtl_mrml_transforms": (
+        "In a real Slicer: received, recorded, brought into the node on the main thread, and an observer of the node "
+        "called, which looks at the clock. The peer receives the same messages at the same time and takes them apart; "
+        "it has no node, no main thread to wake and no observer. Transforms that were overtaken by newer ones while "
+        "the main thread was at another are recorded, and not shown."
+    ),
+    "igtl_mrml_images": (
+        "Into a vector volume, whose memory is the message's own; no view shows it. The two take turns."
     ),
     "rest_names": (
         "Requests by wrk on this machine, on connections that are kept; seconds are those between two answers. The "
