@@ -80,10 +80,12 @@ class Check(NamedTuple):
     path: tuple[str, ...]
     vr: str
     wanted: tuple[str, ...]
+    fuzzy: bool = False
 
     def holds(self, values: Mapping[str, Any]) -> bool:
         """Whether a record meets it: in any item of a sequence, any value of several (PS3.4 C.2.2.2)."""
-        return any(_matches(self.vr, text, value) for value in _values(values, self.path) for text in self.wanted)
+        matches = _sounds_like if self.fuzzy else _matches
+        return any(matches(self.vr, text, value) for value in _values(values, self.path) for text in self.wanted)
 
 
 class Search(NamedTuple):
@@ -115,6 +117,7 @@ class _Parsing:
         self.include: dict[str, None] = {}
         self.limit: int | None = None
         self.offset = 0
+        self.fuzzy = False
         self.warnings: list[str] = []
         self.seen: set[str] = set()
 
@@ -134,9 +137,7 @@ class _Parsing:
         elif lowered == "fuzzymatching":
             if value.lower() not in _TRUE:
                 raise ArgumentError("The parameter fuzzymatching.", expected="true or false", got=value)
-            if _TRUE[value.lower()]:
-                # The words are those of PS3.18 8.3.4.2.
-                self._warn("The fuzzymatching parameter is not supported. Only literal matching has been performed.")
+            self.fuzzy = _TRUE[value.lower()]
         elif lowered not in _PASSED_OVER:
             self._condition(name, value)
 
@@ -172,8 +173,14 @@ class _Parsing:
             vr = tag_and_vr(path[-1])[1]
             # Only of these are commas and backslashes between values and not part of one.
             wanted = tuple(filter(None, re.split(r"[,\\]", text))) if vr in ("UI", "CS") else (text,)
+            words = _words(text) if self.fuzzy and vr == "PN" else []
+            if words:
+                checks.append(Check(path, vr, (text,), fuzzy=True))
+                if len(path) == 1 and path[0] in _OF_SERIES:
+                    # The index leaves those that have at least this.
+                    filters[path[0]] = f"*{max(words, key=len)}*"
             # Attributes of series among studies: of any of a study's series.
-            if len(path) == 1 and path[0] in _OF_SERIES and vr != "SQ":
+            elif len(path) == 1 and path[0] in _OF_SERIES and vr != "SQ":
                 filters[path[0]] = list(wanted)
             else:
                 checks.append(Check(path, vr, wanted))
@@ -251,6 +258,18 @@ def _matches(vr: str, text: str, value: Any) -> bool:
     folded = fold(written)
     groups = (folded, *folded.split("=")) if vr == "PN" else (folded,)
     return any(re.fullmatch(pattern, group, re.DOTALL) for group in groups)
+
+
+def _words(text: str) -> list[str]:
+    """Words of a name, without case and accents, and without what wild cards would mean."""
+    return [word for word in re.split(r"[\s^=,.*?\\-]+", fold(text)) if word]
+
+
+def _sounds_like(_vr: str, text: str, value: Any) -> bool:
+    """Fuzzy matching of names (PS3.4 C.2.2.2.1.1, whose rules are ours to say): each word begins one of the name's, in
+    any order."""
+    there = _words(str(value)) if value is not None else []
+    return all(any(each.startswith(word) for each in there) for word in _words(text))
 
 
 # -- answers ----------------------------------------------------------------------------------------------------------

@@ -275,11 +275,26 @@ def test_what_is_no_search_is_refused(web: httpx.Client, query: str) -> None:
     assert answer.json()["message"].startswith("Server error: ")
 
 
-def test_fuzzy_matching_is_said_not_to_be_done(web: httpx.Client) -> None:
-    answer = web.get("/studies?fuzzymatching=true&PatientName=doe")
-    assert "fuzzymatching parameter is not supported" in answer.headers["warning"]
-    assert answer.json() == []
-    assert "warning" not in web.get("/studies?fuzzymatching=false").headers
+@pytest.mark.parametrize(
+    ("name", "studies"),
+    [
+        ("doe", {"thorax", "follow-up"}),
+        ("jane do", {"thorax", "follow-up"}),
+        ("Jane^D*", {"thorax", "follow-up"}),
+        ("J, DOE", {"thorax", "follow-up"}),
+        ("muller", {"latin"}),
+        ("oe", set()),
+        ("doe john", set()),
+        ("太郎", {"japan"}),
+        ("*", None),
+    ],
+)
+def test_fuzzy_matching_of_names(web: httpx.Client, pacs_data: Data, name: str, studies: set[str] | None) -> None:
+    expected = set(pacs_data.studies) if studies is None else studies
+    found = web.get("/studies", params={"fuzzymatching": "true", "PatientName": name}).json()
+    assert {first_value(item, "0020000D") for item in found} == {pacs_data.study(key).uid for key in expected}
+    literal = web.get("/studies", params={"fuzzymatching": "false", "PatientName": "doe"})
+    assert literal.json() == []
 
 
 def test_dicom_json_is_sent_to_who_asks_for_it(web: httpx.Client) -> None:
