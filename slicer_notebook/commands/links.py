@@ -64,7 +64,9 @@ def open_link(host: Host, url: str, agreed: bool = False, database: str | None =
     Raises:
         LinkRefusedError: what it asks for is refused, or nobody has agreed.
         LinkError: it does not work.
-        SlicerNotebookError: what fetching or loading raised; what has come is kept.
+        PacsError, StorageError, RetrieveIncompleteError: it cannot be fetched, or not all of it; what has come is kept.
+        UidNotFoundError: there is no such study, or no such instance in the index.
+        SeriesRefusedError, FileFormatError: what has come cannot be loaded.
     """
     from slicer_notebook.links.parse import Call, Download, Study
     from slicer_notebook.pacs.links.settings import judged, settings
