@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from slicer_notebook.errors import DeadlineError, OpenIGTLinkError
 from slicer_notebook.igtl.decoder import MAX_BODY_BYTES
@@ -25,6 +26,10 @@ __all__ = ["Client"]
 CONNECT_SECONDS = 5.0
 #: Seconds until the next try: the first, and the longest after several that failed.
 RETRY_FIRST, RETRY_LONGEST = 0.1, 5.0
+
+
+#: family, and what `socket.connect` takes
+_Address: TypeAlias = tuple[socket.AddressFamily, Any]
 
 
 class Client(Endpoint):
@@ -71,6 +76,8 @@ class Client(Endpoint):
         self._reconnect = reconnect
         self._retry = RETRY_FIRST
         self._trying: socket.socket | None = None
+        #: the name's other addresses, of which "localhost" often has two
+        self._further: list[_Address] = []
         self._deadline: Timer | None = None
         self._changed = threading.Condition()
         self._failure: OpenIGTLinkError | None = None
@@ -143,10 +150,6 @@ class Client(Endpoint):
             raise OpenIGTLinkError(f"There is no connection to {host}:{port}.", hint="wait_connected() waits for it.")
         return int(peers[0].send(message, stream=stream))
 
-    def flush(self, seconds: float = CONNECT_SECONDS) -> bool:
-        """Wait until all that was sent has gone to the socket; whether it has."""
-        return all(peer.flush(seconds) for peer in self.peers)
-
     def stop(self) -> None:
         """End; what still waits is not sent (`flush`). Waits for the thread, unless called in a callback."""
         running = self._state == "running"
@@ -161,8 +164,17 @@ class Client(Endpoint):
             return
         host, port = self._address
         try:
-            family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-            sock = socket.socket(family, kind, protocol)
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            self._failed(error.strerror or str(error))
+            return
+        self._further = [(family, address) for family, _, _, _, address in found]
+        self._try_next()
+
+    def _try_next(self) -> None:
+        family, address = self._further.pop(0)
+        try:
+            sock = socket.socket(family, socket.SOCK_STREAM)
         except OSError as error:
             self._failed(error.strerror or str(error))
             return
@@ -209,6 +221,9 @@ class Client(Endpoint):
         self._failed(why)
 
     def _failed(self, why: str) -> None:
+        if self._further and self._state == "running":
+            self._try_next()
+            return
         host, port = self._address
         first = self._failure is None
         self._failure = OpenIGTLinkError(f"No connection to {host}:{port}.", got=why)

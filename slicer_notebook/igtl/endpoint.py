@@ -81,7 +81,7 @@ class Endpoint:
         self._stream = stream
         self._version = version
         self._max_body = max_body
-        self._loop = Loop(type(self).__name__)
+        self._loop = Loop(f"OpenIGTLink {type(self).__name__.lower()}")
         self._queries: dict[Peer, Queries] = {}
         self._waiters: list[_Waiter] = []
         self._waiters_lock = threading.Lock()
@@ -107,14 +107,19 @@ class Endpoint:
             OpenIGTLinkError: the message cannot be said.
         """
         encoded = Encoded(message, stream=stream)
-        encoded.pieces(self._version)
         count = 0
         for peer in self.peers:
+            encoded.pieces(peer.version_for(message))
             try:
                 count += peer.send_encoded(encoded)
             except OpenIGTLinkError as error:
                 self.problem(peer, error)
         return count
+
+    def flush(self, seconds: float = ANSWER_SECONDS) -> bool:
+        """Wait until all that was sent has gone to the sockets, at most ``seconds``; whether it has."""
+        end = time.monotonic() + seconds
+        return all(peer.flush(max(0.0, end - time.monotonic())) for peer in self.peers)
 
     def get(self, type_: str, device: str = "", *, seconds: float = ANSWER_SECONDS) -> Message:
         """Ask for the data of a device by GET_, and wait for them; an answer without content says that there are none.
@@ -165,8 +170,11 @@ class Endpoint:
         """Tell of something that went wrong."""
         if self._on_problem is None:
             _log.warning("OpenIGTLink%s: %s", f", {peer.name}" if peer else "", error.message)
-        else:
-            self._guarded(peer, lambda: self._on_problem(peer, error))  # type: ignore[misc]
+            return
+        try:
+            self._on_problem(peer, error)
+        except Exception:  # noqa: BLE001
+            _log.exception("on_problem of OpenIGTLink raised")
 
     # On the loop's thread
 
@@ -276,11 +284,13 @@ class Endpoint:
 
     # Callbacks
 
-    def _guarded(self, peer: Peer | None, callback: Callable[[], None]) -> None:
+    def _guarded(self, peer: Peer, callback: Callable[[], None]) -> None:
         try:
             callback()
         except Exception as error:  # noqa: BLE001
             self._raised(peer, error)
 
-    def _raised(self, peer: Peer | None, error: Exception) -> None:
+    def _raised(self, peer: Peer, error: Exception) -> None:
         _log.error("A callback of OpenIGTLink raised (%s)", peer, exc_info=error)
+        told = OpenIGTLinkError("A callback raised; what it was called with counts as received.", got=repr(error))
+        self.problem(peer, told)

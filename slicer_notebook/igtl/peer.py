@@ -140,7 +140,7 @@ class Peer:
     def send_encoded(self, encoded: Encoded) -> bool:
         """As `send`, for a message that goes to several peers."""
         message = encoded.message
-        pieces = encoded.pieces(self._version_for(message))
+        pieces = encoded.pieces(self.version_for(message))
         size = sum(len(piece) for piece in pieces)
         with self._lock:
             if self._closed or self._close_reason is not None:
@@ -165,6 +165,12 @@ class Peer:
         if waits:
             self._loop.call(self._watch)
         return True
+
+    def version_for(self, message: Message) -> int:
+        """The header version that a message to it would have now; see `send`."""
+        if self.version is not None:
+            return self.version
+        return 2 if message.type == "COMMAND" else self._first_version
 
     def flush(self, seconds: float) -> bool:
         """Wait until nothing waits to be sent, at most ``seconds``; whether all has gone to the socket."""
@@ -214,11 +220,6 @@ class Peer:
         if self.version is None or message.version > self.version:
             self.version = message.version
         self._counts.came(message, message.wire_bytes, self._heard)
-
-    def _version_for(self, message: Message) -> int:
-        if self.version is not None:
-            return self.version
-        return 2 if message.type == "COMMAND" else self._first_version
 
     def _try_send(self, pieces: list[Piece]) -> int:
         """How much the socket takes at once; an error shows up where it is read."""

@@ -35,6 +35,8 @@ Stream: TypeAlias = Callable[[str, str, StartStream], Source | None]
 SHORTEST_INTERVAL = 0.001
 #: Streams of one peer; each costs a call at its interval.
 MAX_STREAMS = 64
+#: Answers that a peer may be owed at once; each may hold a command that runs.
+MAX_OWED = 64
 _NOT_STREAMED = ("CAPABILITY", "COMMAND")
 
 
@@ -76,6 +78,7 @@ class Queries:
         self._stream = stream
         self._problem = problem
         self._streams: dict[tuple[str, str], _Stream] = {}
+        self._owed = 0
 
     def take(self, message: Message) -> bool:
         """Answer a query; whether it was one that is answered here."""
@@ -169,6 +172,10 @@ class Queries:
     ) -> None:
         """Have the answer, now or when its promise is kept."""
         try:
+            if self._owed >= MAX_OWED:
+                raise OpenIGTLinkError(
+                    "Too many queries at once.", expected=f"at most {MAX_OWED} that wait for answers"
+                )
             answer = question()
         except Exception as error:  # noqa: BLE001
             self._problem(self._peer, _failed("a query", error))
@@ -177,8 +184,10 @@ class Queries:
         if not isinstance(answer, Future):
             then(answer)
             return
+        self._owed += 1
 
         def kept(future: Future[Message | None]) -> None:
+            self._owed -= 1
             if future.cancelled():
                 failed()
             elif (error := future.exception()) is not None:

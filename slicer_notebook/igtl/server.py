@@ -91,7 +91,9 @@ class Server(Endpoint):
             raise OpenIGTLinkError("This server has been started before.", hint="Make a new one.")
         host, port = self._address
         try:
-            family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            # The C++ library knows IPv4 only: of a name with both, such as "localhost", that is taken.
+            family, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
             listener = socket.create_server(address[:2], family=family, backlog=BACKLOG)
         except OSError as error:
             hint = "Choose another port, or 0 for a free one." if error.errno == errno.EADDRINUSE else None
@@ -132,7 +134,7 @@ class Server(Endpoint):
             self._loop.at(time.monotonic() + ACCEPT_AGAIN_SECONDS, self._listen)
             self.problem(None, OpenIGTLinkError("A connection could not be accepted.", got=error.strerror))
             return
-        name = f"{address[0]}:{address[1]}"
+        name = f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
         if len(self.peers) >= self._max_peers:
             with contextlib.suppress(OSError):
                 sock.close()

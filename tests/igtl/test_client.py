@@ -85,12 +85,34 @@ def test_a_name_that_there_is_not(connect: Connect) -> None:
     assert "No connection to no-such-host.invalid:18944" in heard.problem().message
 
 
+def test_a_name_of_several_addresses(serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As "localhost" is ::1 and 127.0.0.1, and nobody listens on the first."""
+    server, there = serve()
+    nobody = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", free_port()))
+    there_it_is = (socket.AF_INET, socket.SOCK_STREAM, 6, "", server.address)
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host: str, *arguments: object, **named: object) -> object:
+        return [nobody, there_it_is] if host == "two.example" else real(host, *arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    client, heard = connect(("two.example", 1))
+    client.send(TRANSFORM)
+    there.of_type("TRANSFORM")
+    assert heard.problems == []
+
+
+def test_a_server_on_localhost_is_reached_by_who_knows_ipv4_only(connect: Connect) -> None:
+    with igtl.Server("localhost", 0) as server:
+        connect(("127.0.0.1", server.address[1]))
+
+
 def test_it_ends_while_it_tries_and_leaves_no_thread(connect: Connect) -> None:
     client, heard = connect(("127.0.0.1", free_port()), wait=False)
     heard.problem()
     client.stop()
     client.stop()
-    assert not [thread for thread in threading.enumerate() if thread.name == "Client"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "OpenIGTLink client"]
     with pytest.raises(OpenIGTLinkError, match=r"not running|No connection"):
         client.wait_connected(PATIENCE)
     with pytest.raises(OpenIGTLinkError, match="started before"):

@@ -16,7 +16,7 @@ import pytest
 
 from slicer_notebook import igtl
 from slicer_notebook.errors import DeadlineError, OpenIGTLinkError
-from slicer_notebook.igtl import endpoint, peer, server
+from slicer_notebook.igtl import endpoint, peer, queries, server
 from tests.igtl.examples import CONTENTS, MATRIX, MESSAGES, TIME, wire
 from tests.igtl.peers import PATIENCE, Heard
 
@@ -164,11 +164,32 @@ def test_a_callback_that_raises_does_not_end_the_connection(serve: Serve, caplog
             raise ValueError("mine")
         peer.send(message)
 
-    server, _ = serve(on_message=on_message)
+    server, there = serve(on_message=on_message)
     with raw(server.address) as sock:
         sock.sendall(2 * wire(TRANSFORM))
         assert receive(sock).content == TRANSFORM.content
+    assert "ValueError('mine')" in str(there.problem())
     assert "mine" in caplog.text
+
+
+def test_an_on_problem_that_raises_does_not_end_the_connection(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    def on_problem(peer: igtl.Peer | None, error: OpenIGTLinkError) -> None:
+        raise ValueError("mine")
+
+    server, there = serve(on_problem=on_problem)
+    with raw(server.address) as sock:
+        sock.sendall(wire(TRANSFORM)[:-1] + b"\xff" + wire(TRANSFORM))
+        there.of_type("TRANSFORM")
+    assert "on_problem of OpenIGTLink raised" in caplog.text
+
+
+def test_an_unsayable_message_is_refused_before_anybody_is_told(serve: Serve, connect: Connect) -> None:
+    server, there = serve()
+    connect(server.address)
+    there.wait(lambda: server.peers)
+    with pytest.raises(OpenIGTLinkError, match="too long"):
+        server.send(igtl.of_content(igtl.String("a"), "x" * 21))
+    assert len(server.peers) == 1
 
 
 def test_more_peers_than_wanted_are_turned_away(serve: Serve, connect: Connect) -> None:
@@ -199,7 +220,7 @@ def test_the_port_is_free_when_it_has_stopped_and_nothing_is_left(serve: Serve, 
     again.start()
     again.stop()
     again.stop()
-    assert not [thread for thread in threading.enumerate() if thread.name == "Server"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "OpenIGTLink server"]
 
 
 def test_the_server_listens_on_the_loopback_interface_only() -> None:
@@ -387,6 +408,27 @@ def test_get_may_be_answered_later(serve: Serve, connect: Connect) -> None:
         "The answer to a query failed.",
         "A query was answered by another type.",
     }
+
+
+def test_a_peer_that_asks_without_end_is_answered_with_nothing(serve: Serve) -> None:
+    promises: list[Future[igtl.Message | None]] = []
+
+    def provide(type_: str, device: str) -> Future[igtl.Message | None]:
+        promises.append(Future())
+        return promises[-1]
+
+    server, there = serve(provide=provide)
+    with raw(server.address) as sock:
+        sock.sendall(wire(igtl.Message("GET_STRING", "a")) * (queries.MAX_OWED + 10))
+        decoder = igtl.Decoder()
+        assert [receive(sock, decoder).content for _ in range(10)] == [None] * 10
+        assert len(promises) == queries.MAX_OWED
+        assert "Too many queries" in there.problem().message
+        promises[0].set_result(igtl.of_content(igtl.String("b"), "a"))
+        assert receive(sock, decoder).content == igtl.String("b", 3)
+        sock.sendall(wire(igtl.Message("GET_STRING", "a")))
+        promises[1].set_result(igtl.of_content(igtl.String("c"), "a"))
+        assert receive(sock, decoder).content == igtl.String("c", 3)
 
 
 def test_get_that_fails_is_answered_with_nothing(serve: Serve, connect: Connect) -> None:
