@@ -109,9 +109,23 @@ class Host(Protocol):
     """What `tell` calls."""
     asked: Callable[[str, dict[str, Any], Callable[[float, str, Any], None] | None], Asked] | None
     """What `ask` calls."""
+    listening: Callable[[Callable[[str, Any], None]], Callable[[], None]] | None
+    """What `listen` calls."""
 
     def tell(self, kind: str, data: Any) -> None:
         """Tell all notebooks of an event, such as "loads". From any thread."""
+        ...
+
+    def listen(self, heard: Callable[[str, Any], None]) -> Callable[[], None]:
+        """Tell somebody in this process of all events that notebooks are told of. From any thread.
+
+        Args:
+            heard: called with (kind, data) on the thread on which it happened, often the main one: it must neither wait
+                nor change the data.
+
+        Returns:
+            What ends it.
+        """
         ...
 
     def ask(

@@ -297,6 +297,7 @@ class Agent:
         self._listening = threading.Lock()
         host.told = self._event
         host.asked = self.ask
+        host.listening = self.listen
         self._asked = itertools.count(1)
         self.watcher = SceneWatcher(host, self._event, later)
         Agent.current = self
@@ -359,15 +360,7 @@ class Agent:
             self._later(_WARM_UP_AFTER, lambda: self.executor.on_worker(import_dicom))
 
     def listen(self, heard: Callable[[str, Any], None]) -> Callable[[], None]:
-        """Tell somebody in this process of all events that notebooks are told of. From any thread.
-
-        Args:
-            heard: called with (kind, data) on the thread on which it happened, often the main one: it must neither wait
-                nor change the data.
-
-        Returns:
-            What ends it.
-        """
+        """What `Host.listen` does."""
 
         def stop() -> None:
             with self._listening:

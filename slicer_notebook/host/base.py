@@ -28,11 +28,18 @@ class MrmlHost:
     told: Callable[[str, Any], None] | None = None
     #: What `ask` calls: the agent.
     asked: Callable[[str, dict[str, Any], Callable[[float, str, Any], None] | None], Asked] | None = None
+    #: What `listen` calls: the agent.
+    listening: Callable[[Callable[[str, Any], None]], Callable[[], None]] | None = None
 
     def tell(self, kind: str, data: Any) -> None:
         """Tell all notebooks of an event. From any thread."""
         if self.told is not None:
             self.told(kind, data)
+
+    def listen(self, heard: Callable[[str, Any], None]) -> Callable[[], None]:
+        """Tell somebody in this process of all events, as `commands.Host.listen`; gives what ends it."""
+        assert self.listening is not None, "there is no agent"
+        return self.listening(heard)
 
     def ask(
         self, command: str, args: dict[str, Any], progress: Callable[[float, str, Any], None] | None = None

@@ -43,25 +43,11 @@ _JSON: Final = results.JSON
 _Endpoint = Callable[["Request"], Awaitable[Response]]
 
 
-def _listen(heard: events.Heard) -> Callable[[], None]:
-    from slicer_notebook.host.agent import Agent
-
-    agent = Agent.current
-    assert agent is not None, "there is no agent"
-    return agent.listen(heard)
-
-
 class Api:
-    """``/api/v1`` of one gateway.
+    """``/api/v1`` of one gateway."""
 
-    Args:
-        listen: how events are heard of: called with a function for (kind, data), gives what ends that. By default those
-            that the session's notebooks are told of.
-    """
-
-    def __init__(self, context: Context, *, listen: Callable[[events.Heard], Callable[[], None]] = _listen) -> None:
+    def __init__(self, context: Context) -> None:
         self._context = context
-        self._listen = listen
         self._jobs = Jobs()
         self._hub: events.Hub | None = None
         self._streams: events.Streams | None = None
@@ -280,7 +266,7 @@ class Api:
             if self._closed:
                 raise HttpError(503, "The server ends.")
             if self._hub is None:
-                self._hub = events.Hub(self._listen)
+                self._hub = events.Hub(self._context.host.listen)
         kinds = frozenset(filter(None, request.query_params.get("kinds", "").split(",")))
         last = request.headers.get("last-event-id", "")
         return events.stream(self._open_streams(), self._hub.frames(last, kinds, events.HEARTBEAT))

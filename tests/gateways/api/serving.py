@@ -90,7 +90,7 @@ def served(**options: Any) -> Iterator[Served]:
     host, lines = FakeHost(), []
     kept: list[Line] = lines
     context = Context(cast(Host, host), Options(port=0, **options), kept.append)
-    api = Api(context, listen=host.listen)
+    api = Api(context)
     server = HttpServer(Starlette(routes=api.routes()), context, kind="rest", usual_port=0, refusal=refusal)
     address, port = server.start()
     url = f"http://{address}:{port}{ROOT}"
