@@ -38,6 +38,14 @@ class JobContext:
         """A context for work of its own that goes on when this run has ended."""
         return JobContext(report, self._submit)
 
+    @property
+    def to_main(self) -> Callable[[Callable[[], Any]], Future[Any]] | None:
+        """Has something run on Slicer's main thread, soon, and gives its future; None outside of a Slicer.
+
+        From any thread, also when this run has ended: for what goes on by itself, and is not to wait.
+        """
+        return self._submit
+
     def progress(self, fraction: float, text: str = "", data: Any = None) -> None:
         """Tell how far the run is; raises when it was cancelled.
 

@@ -57,7 +57,7 @@ def hub_of(host: Host) -> Hub:
 
 @command("igtl.hand_over", journal=False)
 def hand_over(host: Host) -> None:
-    """Bring into the scene what has come by OpenIGTLink and waits. Asked for by itself, whenever something comes."""
+    """Bring into the scene what has come by OpenIGTLink and waits. It comes by itself; this does not wait for that."""
     hub_of(host).hand_over()
 
 

@@ -409,7 +409,6 @@ def test_the_cpp_librarys_clients_of_streams(cpp: Cpp, slicer: sn.Session, serve
     slicer.add_transform(MATRIX, "TDataClient")
     with cpp.run("TrackingDataClient", served.host, served.port, 50) as program:
         program.wait_for("TDataClient")
-        assert "10.5" in program.text
     with cpp.run("ReceiveClient", served.host, served.port) as program:
         slicer.igtl.stream(slicer["TDataClient"], device="Needle")
         program.wait_for("10.5")
