@@ -132,6 +132,9 @@ def _put_series(host: Host, array: Array, affine: Any, key: str | None) -> Any:
         if former is not None:
             host.remove_sequence(former)
         sequence, _, _ = builder.finish()
+        if former is not None:
+            # MRML gives no name a second time by itself.
+            sequence.SetName(name)
     return sequence
 
 

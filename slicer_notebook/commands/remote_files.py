@@ -78,7 +78,7 @@ def fetch(url: str, name: str | None = None, sha256: str | None = None) -> Path:
     import httpx
 
     folder = Path(tempfile.mkdtemp(dir=_folder()))
-    path = folder / (name or _file_name(url))
+    asked = url
     ends = time.monotonic() + WHOLE
     try:
         with httpx.Client(timeout=SILENCE, follow_redirects=False) as client:
@@ -91,10 +91,13 @@ def fetch(url: str, name: str | None = None, sha256: str | None = None) -> Path:
                     if response.status_code != 200:
                         got = f"{response.status_code} from {masked_url(url)}"
                         raise LinkError("The file could not be fetched.", expected="200", got=got)
+                    path = folder / (name or _file_name(asked, url))
                     digest = _write(response, path, ends)
                     break
             else:
-                raise LinkError("The file could not be fetched.", expected=f"at most {MAX_REDIRECTS} redirects")
+                raise LinkError(
+                    "The file could not be fetched.", expected=f"at most {MAX_REDIRECTS} redirects", got="more"
+                )
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as exc:
         shutil.rmtree(folder, ignore_errors=True)
         # Not its words, which may repeat the URL.
@@ -155,10 +158,11 @@ def _addresses(host: str) -> set[str]:
         return set()
 
 
-def _file_name(url: str) -> str:
-    """The last part of the URL's path, of characters that are safe in names."""
-    last = unquote(url.partition("?")[0].partition("#")[0].rpartition("/")[2])
-    return re.sub(r"[^A-Za-z0-9._ -]", "_", last).lstrip(". ")[-_NAME_LENGTH:] or "file"
+def _file_name(*urls: str) -> str:
+    """The last part of the first URL's path that has an extension, of characters that are safe in names."""
+    lasts = [unquote(url.partition("?")[0].partition("#")[0].rpartition("/")[2]) for url in urls]
+    names = [re.sub(r"[^A-Za-z0-9._ -]", "_", last).lstrip(". ")[-_NAME_LENGTH:] for last in lasts]
+    return next((name for name in names if "." in name), names[0] or "file")
 
 
 # -- sample data ----------------------------------------------------------------------------------------------------

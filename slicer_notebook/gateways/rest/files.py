@@ -16,11 +16,12 @@ __all__ = ["local_path", "to_read"]
 
 #: Files whose values are, or may be, in others that they name: scenes, headers of volumes, surfaces in parts.
 _NAMES_OTHERS: Final = (".mrml", ".mrb", ".nhdr", ".mhd", ".hdr", ".img", ".vtm", ".pvtp", ".pvtu", ".xml")
-#: Such a line in the header of a NRRD or MetaImage file whose name says that it has none.
-_OTHER_FILE: Final = re.compile(
-    rb"^\s*(data ?file\s*:|ElementDataFile\s*=\s*(?!LOCAL\s*$))", re.IGNORECASE | re.MULTILINE
-)
-#: Bytes of a file in which such a line is looked for: its header.
+#: The line of a NRRD's header that names other files; it is read as NRRD whatever its name ends in.
+_NRRD_OTHER: Final = re.compile(rb"^[ \t]*data ?file[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_NRRD_END: Final = re.compile(rb"\r?\n\r?\n")
+#: The line of a MetaImage's header that says where the values are.
+_META: Final = re.compile(rb"^[ \t]*ElementDataFile[ \t]*[=:][ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
+#: Bytes of a file in which its header has to end.
 _HEAD: Final = 1024 * 1024
 
 
@@ -51,16 +52,23 @@ def to_read(context: Context, path: str) -> str:
 
 
 def _check_whole(path: Path) -> None:
-    leads = path.name.lower().endswith(_NAMES_OTHERS)
-    if not leads and path.name.lower().endswith((".nrrd", ".mha")):
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
-        end = re.search(rb"\r?\n\r?\n", head)
-        leads = _OTHER_FILE.search(head[: end.start()] if end and head.startswith(b"NRRD") else head) is not None
-    if leads:
+    if path.name.lower().endswith(_NAMES_OTHERS) or (path.is_file() and _leads(path)):
         raise LinkRefusedError(
             "Where files are limited to folders, none is read that names others.",
             expected="a file that holds all of its data, such as .nrrd, .mha, .nii.gz, .vtp, .seg.nrrd",
             got=path.name,
             details={"action": "refuse"},
         )
+
+
+def _leads(path: Path) -> bool:
+    """Whether it may lead to other files by what is in it; one whose header has no end in sight may."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if head.startswith(b"NRRD"):
+        end = _NRRD_END.search(head)
+        return end is None or _NRRD_OTHER.search(head[: end.start()]) is not None
+    if path.name.lower().endswith(".mha"):
+        where = _META.search(head)
+        return where is None or where[1].strip().lower() != b"local"
+    return False
