@@ -114,6 +114,7 @@ class StudyPicker(CardsWidget):
             session.on("indexed", self._on_indexed),
             session.on("loads", self._loads.take),
             session.on("scene", self._on_scene),
+            session.on("study_list", self._on_study_list),
         ]
         self.observe(self._tell_selected, "selected")
         self.refresh()
@@ -148,6 +149,13 @@ class StudyPicker(CardsWidget):
                 self._series, self._ahead = {}, {}
             self._details.forget()
             self._catalogue.read(changed=True)
+
+    def _on_study_list(self, event: dict[str, Any]) -> None:
+        """Another program says which studies are to be shown, or what is to be searched for."""
+        # Where names are hidden they are not searched either; what came may be one.
+        if self._concerns(event) and not (event["search"] and self.hide_names):
+            studies = event["studies"]
+            self.send({"type": "list", "search": event["search"], "title": event["title"], "studies": studies})
 
     def _page_came(self, message: dict[str, Any], page: bytes) -> None:
         self._problem = {}

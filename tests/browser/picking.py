@@ -40,6 +40,11 @@ class Desk:
         self._hospital = hospital
         self._spare = spare
 
+    @property
+    def hospital(self) -> str:
+        """Path of the hospital's index."""
+        return str(self._hospital)
+
     def picker(self) -> Locator:
         """A new picker, with all studies and the cards of the first; nothing is loaded, nothing waits."""
         self.slicer.call("loads.cancel")

@@ -94,6 +94,25 @@ def test_nothing_found_says_what_was_searched_and_offers_a_way_out(picker: Locat
     expect(picker.locator(".sn-tally")).to_have_text(f"{HOSPITAL} studies")
 
 
+def test_another_program_chooses_what_is_listed(picker: Locator, desk: Desk) -> None:
+    database = desk.hospital
+    request = {"request": "modality == 'PT' OR modality == 'MR'", "table": "Study", "execute": "Select"}
+    found = desk.slicer.call("osirix.call", method="DBWindowFind", params=request, database=database)
+    tally(picker, len(found["elements"]))
+    chip = picker.get_by_role("button", name="Selected", exact=True)
+    expect(chip).to_be_visible()
+    name = STUDIES[0].name
+    params = {"PatientName": name}
+    desk.slicer.call("osirix.call", method="DisplayStudyListByPatientName", params=params, database=database)
+    expect(picker.get_by_role("searchbox")).to_have_value(name.replace("^", " "))
+    expect(chip).to_be_hidden()
+    picker.get_by_role("searchbox").press("Escape")
+    desk.slicer.call("osirix.call", method="SelectAlbum", params={"name": "Database"}, database=database)
+    tally(picker, HOSPITAL)
+    picker.get_by_role("button", name="Database", exact=True).click()
+    expect(picker.locator(".sn-tally")).to_have_text(f"{HOSPITAL} studies")
+
+
 def test_filters_of_modality_and_date(picker: Locator) -> None:
     chips = {name: picker.locator(f".sn-chip[data-modality={name}]") for name in ("CT", "MR", "PT")}
     of = {name: [s for s in STUDIES if any(kind[1] == name for kind in s.series)] for name in chips}

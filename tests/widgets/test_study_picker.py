@@ -465,3 +465,22 @@ def test_a_lost_slicer_is_said_and_a_restarted_one_is_taken(studies_folder: Path
         wait_until(picker, lambda: len(picker.value) == 1, "value")
     assert picker._status["state"] == "closed"
     assert "closed" in picker._repr_mimebundle_()[0]["text/html"]
+
+
+def test_another_program_says_what_is_listed(picker: sn.StudyPicker, browser: Browser, indexed: sn.Session) -> None:
+    def call(method: str, **params: str) -> None:
+        indexed.call("osirix.call", method=method, params=params, database=indexed.dicom.database)
+
+    call("DisplayStudyListByPatientName", PatientName="DOE^JANE")
+    assert browser.wait(lambda m: m["type"] == "list")["search"] == "DOE JANE"
+    call("SelectAlbum", name="Database")
+    found = browser.wait(lambda m: m["type"] == "list" and m["title"])
+    assert (found["title"], found["search"]) == ("Database", "")
+    assert set(found["studies"]) == {study["uid"] for study in browser.studies()}
+    # Not of another index, and no name where names are hidden: events come in their order.
+    indexed.call("osirix.call", method="DisplayStudyListByPatientId", params={"PatientID": "elsewhere"})
+    picker.hide_names = True
+    call("DisplayStudyListByPatientName", PatientName="HIDDEN")
+    call("SelectAlbum", name="Today")
+    browser.wait(lambda m: m["type"] == "list" and m["title"] == "Today")
+    assert [m["search"] for m in browser.of("list")] == ["DOE JANE", "", ""]

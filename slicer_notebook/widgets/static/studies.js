@@ -137,7 +137,8 @@ function studyStore() {
     /**
      * Places of the studies that match, in the order asked for.
      * @param words folded; all have to be there
-     * @param filter {modalities: Set, from, to}: dates as numbers, YYYYMMDD; 0 for open
+     * @param filter {modalities: Set, from, to, only}: dates as numbers, YYYYMMDD; 0 for open; the only UIDs that pass, a
+     *   Set with a key of its own, or undefined
      * @param sort {column, ascending}
      */
     select(words, filter, sort) {
@@ -223,12 +224,14 @@ function studyStore() {
   function passed(filter) {
     let wanted = 0;
     for (const name of filter.modalities) wanted |= 1 << Math.min(modalities.indexOf(name), 31);
-    const every = wanted === 0 && !filter.from && !filter.to;
-    const key = `${wanted} ${filter.from} ${filter.to}`;
+    const every = wanted === 0 && !filter.from && !filter.to && !filter.only;
+    const key = `${wanted} ${filter.from} ${filter.to} ${filter.only?.key ?? ""}`;
     if (every) return { key, every, count: known };
     const flags = new Uint8Array(known);
+    const only = filter.only && new Set([...filter.only].map((uid) => rowOf.get(uid)));
     let count = 0;
     for (let index = 0; index < known; index++) {
+      if (only && !only.has(index)) continue;
       if (wanted !== 0 && (masks[index] & wanted) === 0) continue;
       if (filter.from && dates[index] < filter.from) continue;
       if (filter.to && (dates[index] > filter.to || dates[index] === 0)) continue;

@@ -50,7 +50,7 @@ function render({ model, el }) {
   const seriesErrors = new Map();
   const gone = () => (model.get("_status")?.state ?? "live") !== "live";
   const words = () => folded(state.query).split(/\s+/).filter(Boolean);
-  const filtered = () => state.filter.modalities.size > 0 || state.filter.from > 0 || state.filter.to > 0;
+  const filtered = () => state.filter.modalities.size > 0 || state.filter.from > 0 || state.filter.to > 0 || Boolean(state.filter.only);
 
   // -- the frame ------------------------------------------------------------------------------------------------
   const search = h("input", {
@@ -102,7 +102,8 @@ function render({ model, el }) {
   const to = h("input", { class: "sn-to", type: "date", "aria-label": "To", oninput: () => takeDates() });
   const range = h("span", { class: "sn-range", hidden: true }, from, "–", to);
   const chips = h("div", { class: "sn-chips", role: "group", "aria-label": "Modality" });
-  const filters = h("div", { class: "sn-filters" }, when, range, chips);
+  const only = h("button", { class: "sn-chip sn-only", type: "button", "aria-pressed": "true", title: "Show all studies", hidden: true, onclick: () => showOnly() });
+  const filters = h("div", { class: "sn-filters" }, when, range, only, chips);
   const table = studyTable({
     store,
     columns: state.columns,
@@ -234,6 +235,7 @@ function render({ model, el }) {
     state.filter = { modalities: new Set(), from: 0, to: 0 };
     when.value = "any";
     range.hidden = true;
+    only.hidden = true;
     drawChips();
     find();
     search.focus();
@@ -266,6 +268,16 @@ function render({ model, el }) {
     if (some.length > few.length) buttons.push(h("button", { class: "sn-link sn-more-chips", type: "button", onclick: () => { allChips = true; drawChips(); } }, `${some.length - few.length} more`));
     chips.replaceChildren(...(order.length > 1 || state.filter.modalities.size ? buttons : []));
     if (focused) chips.querySelector(`[data-modality="${CSS.escape(focused)}"]`)?.focus();
+  }
+
+  /** Only these studies, as another program wants it, under a title; all without any. */
+  let lists = 0;
+  function showOnly(title, studies) {
+    state.filter = { ...state.filter, only: studies && Object.assign(new Set(studies), { key: ++lists }) };
+    only.hidden = !studies;
+    only.textContent = title ?? "";
+    drawChips();
+    find();
   }
 
   function pick(name) {
@@ -513,6 +525,10 @@ function render({ model, el }) {
       state.note = "error";
       state.error = message;
       drawFoot();
+    },
+    list: (message) => {
+      search.value = state.query = message.search;
+      showOnly(message.title, message.studies);
     },
     loaded: (message) => {
       const changed = new Set([...state.loaded, ...message.series]);
