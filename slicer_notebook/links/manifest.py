@@ -92,7 +92,7 @@ def _root(data: bytes) -> Element:
     if len(data) > MOST_BYTES:
         raise _no_manifest(f"more than {MOST_BYTES >> 20} MiB")
     try:
-        return ElementTree.fromstring(data, forbid_dtd=True)  # type: ignore[no-any-return]
+        return ElementTree.fromstring(data, forbid_dtd=True)
     except (ElementTree.ParseError, DefusedXmlException, ValueError, LookupError) as exc:
         raise _no_manifest(f"XML that cannot be read ({type(exc).__name__})") from None
 
