@@ -178,7 +178,7 @@ class _DicomWeb:
 
             def answers() -> bytes:
                 found = search.found(self._index(), asked, url, uids.get("study"), uids.get("series"))
-                return msgspec.json.encode(found)
+                return b"[" + b",".join(map(msgspec.json.encode, found)) + b"]"
 
             body = await files.reading(answers)
             response = Response(body, media_type=media, headers=_NO_CACHE)

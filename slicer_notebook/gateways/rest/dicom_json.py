@@ -27,6 +27,7 @@ INLINE: Final = 1024
 #: Values that are sent as bytes (F.2.7).
 _BINARY: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 _NUMBERS: Final = frozenset({"IS", "DS", "FL", "FD", "SL", "SS", "SV", "UL", "US", "UV"})
+_TEXTS: Final = frozenset({"CS", "DA", "LO", "SH", "TM", "UI", "UR"})
 #: Sequences nested deeper than this are no sane header, and are left out.
 _DEEPEST: Final = 32
 _CHARSET: Final = 0x00080005
@@ -53,17 +54,24 @@ def tag_and_vr(keyword: str) -> tuple[str, str]:
 
 def item_of_record(values: Mapping[str, Any], keywords: Iterable[str]) -> Item:
     """Attributes of a record; those that it does not have are there without a value (F.2.5)."""
-    found: Item = {"00080005": _UTF_8}
-    for keyword in keywords:
-        tag, vr = tag_and_vr(keyword)
-        found[tag] = element_of(vr, values.get(keyword))
-    return dict(sorted(found.items()))
+    return {
+        tag: _UTF_8 if tag == "00080005" else element_of(vr, values.get(keyword))
+        for tag, vr, keyword in _in_order(tuple(keywords))
+    }
+
+
+@functools.lru_cache(maxsize=64)
+def _in_order(keywords: tuple[str, ...]) -> list[tuple[str, str, str]]:
+    """Tag, VR, keyword of each, by tag: of all records of an answer the same."""
+    return sorted({(*tag_and_vr(keyword), keyword) for keyword in ("SpecificCharacterSet", *keywords)})
 
 
 def element_of(vr: str, value: Any) -> Element:
     """An attribute from a plain value: text, a number, bytes, None, a list of those; dictionaries are items."""
     if value is None or value in ("", b"", []):
         return {"vr": vr}
+    if vr in _TEXTS and type(value) is str:
+        return {"vr": vr, "Value": [value]}  # most are this
     if isinstance(value, bytes):
         return {"vr": vr, "InlineBinary": base64.b64encode(value).decode("ascii")}
     if isinstance(value, list):

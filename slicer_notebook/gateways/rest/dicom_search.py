@@ -277,8 +277,8 @@ def _sounds_like(_vr: str, text: str, value: Any) -> bool:
 
 def found(
     index: Index, search: Search, url: Callable[..., str], study: str | None = None, series: str | None = None
-) -> list[Item]:
-    """The answers, in the DICOM JSON model.
+) -> Iterator[Item]:
+    """The answers, in the DICOM JSON model, one by one: all at once would be millions of small objects.
 
     Args:
         url: gives the URL of a study, of a series of it, of an instance of that: by its UIDs.
@@ -288,8 +288,6 @@ def found(
         UidNotFoundError: no such study or series.
         ArgumentError: a value that is none for its attribute.
     """
-    matching = _matching(index, search, study, series)
-    chosen = list(matching)
     returned: tuple[str, ...]
     if search.level == "instances":
         returned = (*_STUDY_OF_ANY, *_INSTANCES) if study is None else _INSTANCES
@@ -300,12 +298,11 @@ def found(
     keywords = tuple(dict.fromkeys((*returned, *search.include)))
     elsewhere = [name for name in search.include if name not in _HAS[search.level] and name not in _MADE]
     kept = tuple(name for name in keywords if name not in elsewhere)
-    return [
-        _with_more(index, each, keywords, elsewhere, url)
-        if elsewhere and isinstance(each, Instance)
-        else item_of_record(_plain(each, url), kept)
-        for each in chosen
-    ]
+    for each in _matching(index, search, study, series):
+        if elsewhere and isinstance(each, Instance):
+            yield _with_more(index, each, keywords, elsewhere, url)
+        else:
+            yield item_of_record(_plain(each, kept, url), kept)
 
 
 #: Of the study, in searches among all series and instances.
@@ -320,15 +317,15 @@ def _with_more(
 ) -> Item:
     """Attributes that the index does not hold, from the instance's file."""
     more = index.attributes([instance.SOPInstanceUID], elsewhere)[instance.SOPInstanceUID]
-    return item_of_record({**_plain(instance, url), **more}, keywords)
+    return item_of_record({**_plain(instance, keywords, url), **more}, keywords)
 
 
-def _plain(record: Study | Series | Instance, url: Callable[..., str]) -> dict[str, Any]:
-    values = {name: getattr(record, name) for name in record.__struct_fields__}
-    uids = [values.get(name) for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")]
+def _plain(record: Study | Series | Instance, keywords: Iterable[str], url: Callable[..., str]) -> dict[str, Any]:
+    values = {name: getattr(record, name, None) for name in keywords}
+    uids = [getattr(record, name, None) for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")]
     values["RetrieveURL"] = url(*(uid for uid in uids if uid))
     values["InstanceAvailability"] = "ONLINE"
-    values["AvailableTransferSyntaxUID"] = values.get("TransferSyntaxUID") or None
+    values["AvailableTransferSyntaxUID"] = getattr(record, "TransferSyntaxUID", None) or None
     return values
 
 
