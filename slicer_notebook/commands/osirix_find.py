@@ -37,7 +37,7 @@ def display_study(call: Call) -> Reply:
     wanted = _all(_equal(_STUDY_KEYS[name], value) for name, value in keys.items())
     found = _find(call, "Study", wanted)
     if not found and fetch_from_any(call, keys):
-        found = _find(call, "Study", wanted)
+        return _listed(_find(call, "Study", wanted))
     return _opened(call, found)
 
 
@@ -61,15 +61,13 @@ def find_object(call: Call) -> Reply:
     found = _find(call, table, wanted)
     if execute == "Open":
         if not found and table == "Study" and fetch_from_any(call, _equalities(wanted)):
-            found = _find(call, table, wanted)
+            return _listed(_find(call, table, wanted))
         return _opened(call, found)
-    if not found:
-        return _nothing()
-    if execute == "Select":
+    if found and execute == "Select":
         tell_study_list(call, title="Selected", studies=list(dict.fromkeys(each.study for each in found)))
-    elif execute == "Delete":
+    elif found and execute == "Delete":
         _delete(call, found)
-    return Reply(elements=[each.element for each in found])
+    return _listed(found)
 
 
 def _find(call: Call, table: str, wanted: Node) -> list[Found]:
@@ -102,14 +100,15 @@ def _equalities(node: Node) -> dict[str, str]:
     return found
 
 
-def _nothing() -> Reply:
-    return Reply(error="-1", why="nothing found")
+def _listed(found: list[Found]) -> Reply:
+    """All of them. What is being fetched is not opened here: the transfer does so, each series when it is whole."""
+    if not found:
+        return Reply(error="-1", why="nothing found")
+    return Reply(elements=[each.element for each in found])
 
 
 def _opened(call: Call, found: list[Found]) -> Reply:
     """Show the first that holds images, and list all."""
-    if not found:
-        return _nothing()
     for each in found[:_MOST_TRIED]:
         try:
             opened = displayed.open_(
@@ -119,7 +118,7 @@ def _opened(call: Call, found: list[Found]) -> Reply:
             continue
         if opened["shown"] is not None:
             break
-    return Reply(elements=[each.element for each in found])
+    return _listed(found)
 
 
 def _delete(call: Call, found: list[Found]) -> None:

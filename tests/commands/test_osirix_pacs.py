@@ -223,6 +223,20 @@ def test_what_is_not_here_is_fetched_and_shown(
     osirix.until_shown(study.series[0].uid)
 
 
+def test_what_has_come_in_part_is_loaded_once_and_whole(osirix: Osirix, servers: Servers, pacs_data: Data) -> None:
+    study = pacs_data.study("follow-up")
+    first, second = study.series
+    _, peer = servers.gated(study, allowed=5)
+    found = osirix("DisplayStudy", StudyInstanceUID=study.uid)
+    assert [each["studyInstanceUID"] for each in found["elements"]] == [study.uid]
+    osirix.until_shown(first.uid)
+    peer.allow(None)
+    osirix.until(lambda: second.uid in osirix.slicer.call("loads.loaded"), "the second series")
+    loaded = osirix.slicer.call("loads.loaded")
+    assert {uid: len(nodes) for uid, nodes in loaded.items()} == {first.uid: 1, second.uid: 1}
+    assert loaded[second.uid][0].array.shape[0] == 3
+
+
 def test_what_no_pacs_has(osirix: Osirix, hospital: str) -> None:
     assert osirix.error("DisplayStudy", PatientID="NOBODY") == "-1"
     # None of these may be asked for: wild cards, a name alone, nothing that must be equal.
