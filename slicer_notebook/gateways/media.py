@@ -1,12 +1,15 @@
-"""What a client accepts, against what can be sent (RFC 9110 12.5.1; for ``transfer-syntax`` PS3.18 8.7)."""
+"""What a client accepts, against what can be sent (RFC 9110 12.5.1, PS3.18 8.7); and what it asked for, in words."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-__all__ = ["MediaRange", "accepted", "choose"]
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+__all__ = ["MediaRange", "accepted", "choose", "without_values"]
 
 #: A media range ends at a comma outside of quotes.
 _RANGE: Final = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
@@ -61,3 +64,10 @@ def choose(ranges: Sequence[MediaRange], offers: Sequence[str]) -> str | None:
             if each.covers(offer):
                 return offer
     return None
+
+
+def without_values(request: Request) -> str:
+    """What was asked for, for the log: the path, and names of the query's parameters. Patients are in their values."""
+    path = str(request.scope.get("raw_path", b""), "latin-1") or request.url.path
+    names = "&".join(dict.fromkeys(request.query_params.keys()))
+    return f"{path}?{names}" if names else path

@@ -24,7 +24,7 @@ from slicer_notebook.gateways.api.failures import HttpError, described, response
 from slicer_notebook.gateways.api.jobs import Job, Jobs
 from slicer_notebook.gateways.api.natural import NATURAL, Natural
 from slicer_notebook.gateways.api.page import CSP, page
-from slicer_notebook.gateways.media import accepted
+from slicer_notebook.gateways.media import accepted, without_values
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -288,6 +288,7 @@ def _answering(endpoint: _Endpoint) -> _Endpoint:
     """Errors as answers."""
 
     async def answer(request: Request) -> Response:
+        request.state.what = without_values(request)
         try:
             return await endpoint(request)
         except (SlicerNotebookError, HttpError) as exc:

@@ -24,7 +24,7 @@ from slicer_notebook.dicom.index import Index
 from slicer_notebook.dicom.records import Instance
 from slicer_notebook.dicom.thumbnails import MAX_SIZE, MIN_SIZE
 from slicer_notebook.errors import ArgumentError, FileFormatError, InputError, SlicerNotebookError, UidNotFoundError
-from slicer_notebook.gateways.media import MediaRange, accepted, choose
+from slicer_notebook.gateways.media import MediaRange, accepted, choose, without_values
 from slicer_notebook.gateways.rest import dicom_files as files
 from slicer_notebook.gateways.rest import dicom_frames as pixels
 from slicer_notebook.gateways.rest import dicom_search as search
@@ -106,6 +106,7 @@ def _answering(endpoint: _Endpoint) -> _Endpoint:
 
     @functools.wraps(endpoint)
     async def answer(request: Request) -> Response:
+        request.state.what = without_values(request)
         try:
             return await endpoint(request)
         except _RefusedError as exc:

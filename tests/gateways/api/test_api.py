@@ -303,6 +303,9 @@ def test_the_log_says_why_and_keeps_no_arguments(web: Served) -> None:
     web.run("scene.nods", {"secret": "s3cret"})
     until(lambda: web.lines)
     assert "no command" in web.lines[-1].note
+    web.client.get("/studies?PatientName=s3cret&StudyDate=2024")
+    until(lambda: len(web.lines) == 2)
+    assert web.lines[-1].what == "GET /api/v1/studies?PatientName&StudyDate"
     assert "s3cret" not in repr(web.lines)
 
 

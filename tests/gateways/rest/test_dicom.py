@@ -22,6 +22,7 @@ from slicer_notebook.gateways.rest import dicom_files, dicom_search
 from slicer_notebook.pacs.dicomweb.multipart import Parser, PartBegins, PartData, PartEnds, parse_content_type
 from tests.gateways.rest.dicom_server import serving
 from tests.pacs.peers.data import Data, DataSeries, DataStudy
+from tests.pacs.retrieving import until
 
 RELATED = 'multipart/related; type="application/dicom"'
 
@@ -740,3 +741,17 @@ def test_no_path_is_told(tmp_path: Path, pacs_data: Data) -> None:
             text = json.dumps(client.get(root + path).json())
             assert "/bare/" not in text.replace(root, "")
             assert str(pacs_data.folder) not in text
+
+
+def test_the_log_names_no_patient(database: Path) -> None:
+    lines: list[Line] = []
+    with serving(database, lines) as root, httpx.Client(trust_env=False) as client:
+        client.get(f"{root}/studies?PatientName=Doe&limit=1")
+        client.get(f"{root}/studies?PatientName=Doe&StudyDate=Doe")
+        until(lambda: len(lines) == 2)
+    assert [line.what for line in lines] == [
+        "GET /dicom/studies?PatientName&limit",
+        "GET /dicom/studies?PatientName&StudyDate",
+    ]
+    assert [line.good for line in lines] == [True, False]
+    assert "Doe" not in repr(lines)
