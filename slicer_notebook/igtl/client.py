@@ -75,6 +75,7 @@ class Client(Endpoint):
         self._address = (host, port)
         self._reconnect = reconnect
         self._retry = RETRY_FIRST
+        self._since = 0.0  # when the connection was made, by time.monotonic
         self._trying: socket.socket | None = None
         #: the name's other addresses, of which "localhost" often has two
         self._further: list[_Address] = []
@@ -200,7 +201,7 @@ class Client(Endpoint):
             return
         self._settle()
         self._failure = None
-        self._retry = RETRY_FIRST
+        self._since = time.monotonic()
         host, port = self._address
         self._adopt(sock, f"{host}:{port}")
         with self._changed:
@@ -247,6 +248,9 @@ class Client(Endpoint):
             )
         with self._changed:
             self._changed.notify_all()
+        # A server that takes connections and ends them at once, as a full one does, is not asked ten times a second.
+        if time.monotonic() - self._since > RETRY_LONGEST:
+            self._retry = RETRY_FIRST
         self._again()
 
     def _end(self) -> None:

@@ -200,6 +200,8 @@ class Endpoint:
 
     def _events(self, peer: Peer, events: list[Event]) -> None:
         for event in events:
+            if peer.closed:  # a callback has closed it
+                return
             if isinstance(event, Message):
                 self._message(peer, event)
             elif isinstance(event, Fault):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import threading
 import time
@@ -49,6 +50,20 @@ def test_it_connects_again_when_the_server_has_gone(connect: Connect) -> None:
         client.send(TRANSFORM)
         there.of_type("TRANSFORM")
     assert [state for state, _ in heard.states][:3] == ["connected", "closed", "connected"]
+
+
+def test_a_server_that_ends_each_connection_is_asked_less_and_less(connect: Connect) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        connect(listener.getsockname(), wait=False)
+        times = []
+        for _ in range(4):
+            sock, _ = listener.accept()
+            times.append(time.monotonic())
+            sock.close()
+    first, second, third = (b - a for a, b in itertools.pairwise(times))
+    assert first >= 0.1
+    assert second >= 0.2
+    assert third >= 0.4
 
 
 def test_without_reconnecting_it_says_that_it_is_over(serve: Serve, connect: Connect) -> None:

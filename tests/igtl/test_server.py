@@ -172,6 +172,24 @@ def test_a_callback_that_raises_does_not_end_the_connection(serve: Serve, caplog
     assert "mine" in caplog.text
 
 
+def test_a_callback_may_end_the_connection(serve: Serve) -> None:
+    got: list[igtl.Peer] = []
+
+    def on_message(peer: igtl.Peer, message: igtl.Message) -> None:
+        got.append(peer)
+        peer.close("enough")
+
+    server, there = serve(on_message=on_message)
+    with raw(server.address) as sock:
+        sock.sendall(3 * wire(TRANSFORM))
+        there.wait(lambda: there.states[-1:] == [("closed", "enough")])
+    assert len(got) == 1
+    assert got[0].closed
+    assert server.peers == ()
+    with pytest.raises(OpenIGTLinkError, match="not connected any more"):
+        got[0].send(TRANSFORM)
+
+
 def test_an_on_problem_that_raises_does_not_end_the_connection(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     def on_problem(peer: igtl.Peer | None, error: OpenIGTLinkError) -> None:
         raise ValueError("mine")
