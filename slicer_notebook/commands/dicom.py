@@ -74,16 +74,27 @@ def index(host: Host, paths: list[str], database: str | None = None) -> dict[str
 
 
 @command("dicom.studies", thread="worker", journal=False, urgent=True)
-def studies(host: Host, filters: dict[str, Any] | None = None, database: str | None = None) -> list[dict[str, Any]]:
+def studies(
+    host: Host,
+    filters: dict[str, Any] | None = None,
+    database: str | None = None,
+    limit: int | None = None,
+    offset: int = 0,
+) -> list[dict[str, Any]]:
     """Studies of the index as `Study` records, by patient's name, patient ID and date.
 
     Args:
         filters: DICOM keyword → text with ``*`` and ``?``, a date range ``20100101-20101231``; ``text`` searches all.
+        limit: how many at most.
+        offset: how many to pass over first.
 
     Raises:
-        ArgumentError: a filter that is no keyword of the index.
+        ArgumentError: a filter that is no keyword of the index, or a number below 0.
     """
-    return [_plain(s) for s in _open_index(database).studies(**(filters or {}))]
+    if min(limit or 0, offset) < 0:
+        raise ArgumentError("How many studies?", expected="0 or more", got=f"limit {limit}, offset {offset}")
+    found = _open_index(database).studies(limit=limit, offset=offset, **(filters or {}))
+    return [_plain(study) for study in found]
 
 
 @command("dicom.catalogue", thread="worker", journal=False, urgent=True)

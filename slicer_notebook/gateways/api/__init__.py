@@ -353,8 +353,9 @@ async def _given(request: Request, route: Natural, command: Command) -> dict[str
     if route.size and ("width" in query or "height" in query):
         found[route.size] = _size(query.pop("width", ""), query.pop("height", ""))
     if route.filters:
-        found[route.filters] = query
-        query = {}
+        own = command.signature.parameters.keys() - {route.filters}
+        found[route.filters] = {name: text for name, text in query.items() if name not in own}
+        query = {name: text for name, text in query.items() if name in own}
     for name, text in query.items():
         argument = route.names.get(name, name)
         if argument in found or argument == route.body:

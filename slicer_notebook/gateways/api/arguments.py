@@ -47,6 +47,8 @@ FORM: Final = "multipart/form-data"
 MOST_JSON: Final = 16 << 20
 #: Arrays and objects inside one another; nothing that a command takes has ten.
 DEEPEST: Final = 64
+#: Bytes of an array from which on it is held against the free memory.
+_ASK_MEMORY_FROM: Final = 1 << 28
 #: Whole numbers are below it, and not below its negative.
 _LARGEST: Final = 1 << 63
 #: Parts of a form: more than a command has arguments.
@@ -178,7 +180,7 @@ async def read_whole(request: Request) -> Any:
 
 
 def _check_room(held: bytearray) -> None:
-    if len(held) > 1 << 28 and 2 * len(held) > memory_available():
+    if len(held) > _ASK_MEMORY_FROM and 2 * len(held) > memory_available():
         raise HttpError(413, "The array is larger than the memory that is free.")
 
 

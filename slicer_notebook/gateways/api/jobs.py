@@ -10,9 +10,9 @@ import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from slicer_notebook.errors import JobCancelledError
+from slicer_notebook.errors import JobCancelledError, SlicerNotebookError
 from slicer_notebook.gateways.api.failures import HttpError, described
-from slicer_notebook.gateways.api.results import nbytes_of
+from slicer_notebook.gateways.api.results import json_of, nbytes_of
 
 if TYPE_CHECKING:
     from slicer_notebook.commands.host import Asked
@@ -39,6 +39,7 @@ class Job:
         self.state: State = "running"
         self.progress_made: dict[str, Any] = {"fraction": None, "text": "", "data": None}
         self.result: Any = None
+        self.nbytes = 0
         #: whether the result is still here
         self.kept = True
         self.error: BaseException | None = None
@@ -66,12 +67,17 @@ class Job:
             latest, self._latest = self._latest, None
         if latest is not None and self.ended is None:
             fraction, text, data = latest
+            try:
+                json_of(data)
+            except (SlicerNotebookError, HttpError):
+                data = None  # how far it is can be told without
             self.progress_made = {"fraction": fraction if 0 <= fraction <= 1 else None, "text": text, "data": data}
             self._tell()
 
     def end(self, result: Any, error: BaseException | None) -> None:
         """It is over."""
         self.result, self.error, self.ended = result, error, time.time()
+        self.nbytes = nbytes_of(result)
         cancelled = isinstance(error, JobCancelledError)
         self.state = "cancelled" if cancelled else "done" if error is None else "failed"
         self.over.set()
@@ -164,9 +170,9 @@ class Jobs:
                 self.forget(job)
         left = MOST_BYTES
         for job in reversed(ended):
-            left -= nbytes_of(job.result)
+            left -= job.nbytes
             if left < 0 and job is not ended[-1]:
-                job.result, job.kept = None, False
+                job.result, job.kept, job.nbytes = None, False, 0
 
     def close(self) -> None:
         """Cancel what runs."""

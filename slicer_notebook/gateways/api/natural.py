@@ -17,7 +17,7 @@ class Natural(NamedTuple):
         names: parameters of the path or the query -> arguments of the command. Others of the command's arguments are
             parameters of the query by their own names.
         body: the argument that the body is (a ``.npy`` file, or JSON); "*": the body has the other arguments.
-        filters: all parameters of the query together are this argument, a dictionary.
+        filters: all other parameters of the query together are this argument, a dictionary.
         size: width and height of the query are this argument, a pair.
     """
 

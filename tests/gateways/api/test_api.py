@@ -105,6 +105,18 @@ def test_a_large_form_and_a_large_result(web: Served) -> None:
     assert got.content == buffer.getvalue()
 
 
+def test_an_array_that_does_not_fit_into_memory(web: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arguments, "_ASK_MEMORY_FROM", 1000)
+    monkeypatch.setattr(arguments, "memory_available", lambda: 2000)
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros(1000))
+    how = {"Content-Type": "application/x-npy"}
+    assert web.client.put("/volumes/CT/array", content=buffer.getvalue(), headers=how).status_code == 413
+    form = {"array": ("a.npy", buffer.getvalue(), "application/x-npy")}
+    assert web.client.post("/commands/volume.add", files=form).status_code == 413
+    assert not web.host.runs
+
+
 def test_pictures(web: Served) -> None:
     web.host.does["view.png"] = lambda run: b"\x89PNG\r\n\x1a\n"
     answer = web.client.get("/views/Red.png?width=200&height=100")
@@ -131,6 +143,7 @@ def test_pictures(web: Served) -> None:
             "GET", "/studies?PatientName=doe*&StudyDate=2024-",
             "dicom.studies", {"filters": {"PatientName": "doe*", "StudyDate": "2024-"}},
         ),
+        ("GET", "/studies?limit=5&PatientID=x", "dicom.studies", {"filters": {"PatientID": "x"}, "limit": 5}),
         ("GET", "/studies/1.2.3/series", "dicom.series", {"study_uid": "1.2.3", "filters": {}}),
         ("GET", "/series/1.2/thumbnail.png?size=64", "dicom.thumbnail", {"series_uid": "1.2", "size": 64}),
         ("GET", "/views/Red", "view.state", {"name": "Red"}),
@@ -339,6 +352,7 @@ def test_a_job_from_its_beginning_to_its_result(web: Served) -> None:
     go = threading.Event()
 
     def work(run: Run) -> dict[str, Any]:
+        run.report(0.1, "odd", object())
         run.report(0.5, "half", [1, 2])
         assert go.wait(30)
         return {"array": np.zeros(3)}

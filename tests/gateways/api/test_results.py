@@ -135,3 +135,5 @@ def test_no_form_that_is_acceptable(value: Any) -> None:
 
 def test_sizes() -> None:
     assert results.nbytes_of({"a": [np.zeros(1000), b"x" * 500]}) >= 8500
+    assert 64_000 <= results.nbytes_of([1] * 1000) <= 65_000
+    assert results.nbytes_of([]) > 0
