@@ -5,62 +5,76 @@ from __future__ import annotations
 import atexit
 import functools
 import hashlib
-import ipaddress
-import re
 import shutil
-import socket
 import tempfile
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import unquote, urljoin
+from typing import TYPE_CHECKING, Any, Final
 
 from slicer_notebook.commands import context, scene
 from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.registry import command
-from slicer_notebook.errors import ArgumentError, DeadlineError, FileFormatError, LinkError, LinkRefusedError
-from slicer_notebook.links.hosts import NoAddressError, address_of, whereabouts
+from slicer_notebook.errors import ArgumentError, FileFormatError, StorageError
+from slicer_notebook.links.cases import Case
+from slicer_notebook.links.hosts import Address, NoAddressError, address_of
 from slicer_notebook.links.masking import masked_url
 from slicer_notebook.protocol.values import NodeRef
 
-#: Bytes of a file: a CT of 8,000 slices is 4 GiB.
-MAX_BYTES: Final = 4 * 1024**3
-#: Seconds that a server may be silent, and that all of a file may take.
-SILENCE: Final = 30.0
-WHOLE: Final = 3600.0
-#: Redirects that are followed: a release on GitHub has two.
-MAX_REDIRECTS: Final = 5
-#: Characters of a file's name.
-_NAME_LENGTH: Final = 100
-#: Bytes that are asked of the connection at a time.
-_PIECE: Final = 1024 * 1024
+if TYPE_CHECKING:
+    from slicer_notebook.pacs.links.fetching import Fetcher
 
 
 @functools.cache
 def _folder() -> Path:
-    """Where fetched files stay while this Slicer runs, so that nodes can be reloaded and saved from there."""
+    """Where fetched files stay while this Slicer runs, so that nodes can be reloaded from there."""
     folder = tempfile.mkdtemp(prefix="slicer-notebook-fetched-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)
 
 
-@command("scene.load_url", thread="network")
+@contextmanager
+def _fetcher(address: Address) -> Iterator[Fetcher]:
+    """What fetches, within the limits of links. Whoever calls a command by name has agreed; link-local addresses,
+    where cloud machines answer with their secrets, are refused all the same.
+    """
+    from slicer_notebook.pacs.links.fetching import Fetcher, Limits
+    from slicer_notebook.pacs.links.judging import Judge
+    from slicer_notebook.pacs.links.settings import settings
+
+    judge = Judge(settings().policy, address, agreed=True, but=[Case.LINK_LOCAL])
+    with Fetcher(judge, Limits(), context.current().cancelled.is_set, address.host) as fetcher:
+        yield fetcher
+
+
+def _told(done: int, total: int | None, _unit: str) -> None:
+    context.current().progress(done / total if total else -1.0, "Fetching the file", [done, total])
+
+
+@command("scene.load_url", thread="network", journal=False)
 def load_url(
     host: Host, url: str, filetype: str | None = None, properties: dict[str, Any] | None = None
 ) -> list[NodeRef]:
-    """Fetch a file by http or https, and load it as ``scene.load`` does; what it became.
+    """Fetch a data file by http or https, and load it as ``scene.load`` does; what it became.
 
-    Link-local addresses, where cloud machines answer with their secrets, are refused.
+    It must hold all of its data: one that names other files is refused.
 
     Raises:
         ArgumentError: no http or https URL.
         LinkRefusedError: an address that is not asked.
-        LinkError: it could not be fetched.
-        DeadlineError: it took longer than an hour.
+        LinkError: it could not be fetched, or is no kind of file that Slicer reads.
+        StorageError: it cannot be kept.
         FileFormatError: no reader takes it.
     """
-    path = fetch(url)
+    from slicer_notebook.pacs.links.download import download_file
+
+    try:
+        address = address_of(url.strip())
+    except NoAddressError:
+        raise ArgumentError("That is no URL of a file.", expected="http or https", got=masked_url(url)) from None
+    with _fetcher(address) as fetcher:
+        path = download_file(fetcher, address, _folder(), _told)
     return _load(host, path, filetype, properties or {})
 
 
@@ -71,98 +85,6 @@ def _load(host: Host, path: Path, filetype: str | None, properties: dict[str, An
         path.unlink(missing_ok=True)
         raise
     return found
-
-
-def fetch(url: str, name: str | None = None, sha256: str | None = None) -> Path:
-    """Fetch a file into this Slicer's folder of fetched files. Raises as `load_url`."""
-    import httpx
-
-    folder = Path(tempfile.mkdtemp(dir=_folder()))
-    asked = url
-    ends = time.monotonic() + WHOLE
-    try:
-        with httpx.Client(timeout=SILENCE, follow_redirects=False) as client:
-            for _ in range(MAX_REDIRECTS + 1):
-                _check(url)
-                with client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as response:
-                    if response.is_redirect:
-                        url = urljoin(url, response.headers.get("location", ""))
-                        continue
-                    if response.status_code != 200:
-                        got = f"{response.status_code} from {masked_url(url)}"
-                        raise LinkError("The file could not be fetched.", expected="200", got=got)
-                    path = folder / (name or _file_name(asked, url))
-                    digest = _write(response, path, ends)
-                    break
-            else:
-                raise LinkError(
-                    "The file could not be fetched.", expected=f"at most {MAX_REDIRECTS} redirects", got="more"
-                )
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as exc:
-        shutil.rmtree(folder, ignore_errors=True)
-        # Not its words, which may repeat the URL.
-        raise LinkError(
-            "The file could not be fetched.", expected="an answer", got=f"{type(exc).__name__} for {masked_url(url)}"
-        ) from None
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    if sha256 is not None and digest != sha256:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise FileFormatError("What came is not the file that was expected.", expected=f"sha256 {sha256}", got=digest)
-    return path
-
-
-def _write(response: Any, path: Path, ends: float) -> str:
-    length = 0
-    digest = hashlib.sha256()
-    total = int(response.headers.get("content-length", 0) or 0)
-    with path.open("wb") as file:
-        for piece in response.iter_raw(_PIECE):
-            length += len(piece)
-            if max(length, total) > MAX_BYTES:
-                raise LinkError(
-                    "The file is too large.", expected=f"at most {MAX_BYTES} bytes", got=f"{length} or more"
-                )
-            if time.monotonic() > ends:
-                raise DeadlineError(f"The file did not come within {WHOLE:.0f} s.")
-            file.write(piece)
-            digest.update(piece)
-            context.current().progress(length / total if total else -1.0, "Fetching the file")
-    return digest.hexdigest()
-
-
-def _check(url: str) -> None:
-    try:
-        address = address_of(url)
-    except NoAddressError:
-        raise ArgumentError("That is no URL of a file.", expected="http or https", got=masked_url(url)) from None
-    for each in (address.host, *_addresses(address.host)):
-        if whereabouts(each) in ("link-local", "nowhere"):
-            raise LinkRefusedError(
-                "Nothing is fetched from that address.", got=address.origin, details={"action": "refuse"}
-            )
-
-
-def _addresses(host: str) -> set[str]:
-    """What a name resolves to; nothing for one that does not, which the connection will say."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        pass
-    else:
-        return set()
-    try:
-        return {str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
-    except (OSError, UnicodeError):
-        return set()
-
-
-def _file_name(*urls: str) -> str:
-    """The last part of the first URL's path that has an extension, of characters that are safe in names."""
-    lasts = [unquote(url.partition("?")[0].partition("#")[0].rpartition("/")[2]) for url in urls]
-    names = [re.sub(r"[^A-Za-z0-9._ -]", "_", last).lstrip(". ")[-_NAME_LENGTH:] for last in lasts]
-    return next((name for name in names if "." in name), names[0] or "file")
 
 
 # -- sample data ----------------------------------------------------------------------------------------------------
@@ -254,17 +176,45 @@ def sample(host: Host, name: str) -> list[NodeRef]:
         raise ArgumentError(f"There is no sample data {name!r}.", expected=", ".join([OURS, *SAMPLES]), got=repr(name))
     loaded: list[NodeRef] = []
     for each in SAMPLES[name]:
-        path = fetch(f"{STORE}/{each.store}/releases/download/SHA256/{each.sha256}", each.file, each.sha256)
-        loaded += _load(host, path, each.filetype, {"name": each.node})
+        loaded += _load(host, _sample_file(each), each.filetype, {"name": each.node})
     return loaded
+
+
+def _sample_file(wanted: _File) -> Path:
+    """A file of the store, checked; once while this Slicer runs."""
+    path = _folder() / wanted.sha256 / wanted.file
+    if path.exists():
+        return path
+    path.parent.mkdir(exist_ok=True)
+    aside = path.with_suffix(".part")
+    address = address_of(f"{STORE}/{wanted.store}/releases/download/SHA256/{wanted.sha256}")
+    digest = hashlib.sha256()
+    try:
+        with _fetcher(address) as fetcher, fetcher.get(address, "*/*") as body, aside.open("wb") as file:
+            for chunk in body.chunks():
+                digest.update(chunk)
+                file.write(chunk)
+                _told(fetcher.bytes, body.size, "bytes")
+        if digest.hexdigest() != wanted.sha256:
+            raise FileFormatError(
+                f"What came for {wanted.node} is not the file that was expected.",
+                expected=f"sha256 {wanted.sha256}",
+                got=digest.hexdigest(),
+            )
+        aside.rename(path)
+    except OSError as exc:
+        raise StorageError("The sample data cannot be kept.", got=exc.strerror or type(exc).__name__) from exc
+    finally:
+        aside.unlink(missing_ok=True)
+    return path
 
 
 def _load_ours(host: Host) -> list[NodeRef]:
     from slicer_notebook.commands.dicom import index, load_series, series
-    from slicer_notebook.sample_data import fetch as fetch_study
+    from slicer_notebook.sample_data import fetch
 
     job = context.current()
-    folder = fetch_study(progress=lambda done, all_, text: job.progress(done / all_ if all_ else -1.0, text))
+    folder = fetch(progress=lambda done, all_, text: job.progress(done / all_ if all_ else -1.0, text))
     # In an index of its own: the user's is for the user's studies.
     database = str(_folder() / "sample.sqlite")
     index(host, [str(folder)], database)

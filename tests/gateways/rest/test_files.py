@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.server
 import threading
 from collections.abc import Iterator
@@ -141,7 +142,9 @@ def shop(voxels: Array) -> Iterator[str]:
                 self.send_header("Location", goes)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
-            elif self.path.startswith("/a%20volume.nrrd"):
+            elif self.path.startswith(("/a%20volume.nrrd", "/a.exe", "/Slicer", "/leads.nrrd")):
+                if self.path == "/leads.nrrd":
+                    body = body.replace(b"encoding: raw", b"data file: /etc/passwd")
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -167,7 +170,7 @@ def test_a_file_by_url(rest: httpx.Client, slicer: sn.Session, shop: str, voxels
     assert found.status_code == 200, found.text
     (identifier,) = found.json()["loadedNodeIDs"]
     np.testing.assert_array_equal(slicer.call("volume.array", node=identifier), voxels)
-    assert slicer[identifier].name == "a volume"
+    assert slicer[identifier].name == "a_volume"
     # It may be reloaded: the file stays.
     assert rest.put("/slicer/mrml", params={"id": identifier}).json()["success"] is True
 
@@ -175,13 +178,14 @@ def test_a_file_by_url(rest: httpx.Client, slicer: sn.Session, shop: str, voxels
 def test_urls_that_are_not_fetched(rest: httpx.Client, shop: str) -> None:
     for url, words in (
         (f"{shop}/missing?token=s3cret", "404"),
-        (f"{shop}/round", "redirects"),
-        (f"{shop}/meta", "Nothing is fetched"),
-        (f"{shop}/file", "no URL"),
-        ("http://169.254.169.254/latest/x.nrrd", "Nothing is fetched"),
-        ("http://0.0.0.0/x.nrrd", "Nothing is fetched"),
+        (f"{shop}/round", "redirections"),
+        (f"{shop}/meta", "may not be fetched"),
+        (f"{shop}/file", "cannot be fetched"),
+        (f"{shop}/a.exe", "no file that Slicer loads"),
+        (f"{shop}/leads.nrrd", "names other files"),
+        ("http://169.254.169.254/latest/x.nrrd", "link-local"),
         ("ftp://127.0.0.1/x.nrrd", "no URL"),
-        ("http://127.0.0.1:1/x.nrrd?token=s3cret", "could not be fetched"),
+        ("http://127.0.0.1:1/x.nrrd?token=s3cret", "cannot be reached"),
     ):
         response = rest.post("/slicer/mrml", params={"url": url, "filetype": "VolumeFile"})
         refused(response, words)
@@ -192,3 +196,33 @@ def test_no_scene_by_url_where_files_are_limited(limited: httpx.Client, shop: st
     refused(
         limited.post("/slicer/mrml", params={"url": f"{shop}/x.mrb", "filetype": "SceneFile"}), "no scene is fetched"
     )
+
+
+_SAMPLE = """
+import hashlib
+from slicer_notebook.commands import remote_files as files
+former = files.STORE, dict(files.SAMPLES)
+files.STORE = {store!r}
+files.SAMPLES["Ours"] = (files._File({digest!r}, "ours.nrrd", "OurSample"),)
+files.SAMPLES["Other"] = (files._File("0" * 64, "other.nrrd", "Other"),)
+"""
+
+
+def test_sample_data_is_fetched_checked_and_loaded(
+    rest: httpx.Client, slicer: sn.Session, shop: str, voxels: Array
+) -> None:
+    """The store is one of our own: the names of Slicer's are there, their files are on the Internet."""
+    digest = hashlib.sha256(b"".join(nrrd.chunks(voxels, AFFINE))).hexdigest()
+    slicer.run(_SAMPLE.format(store=f"{shop}/Slicer", digest=digest))
+    try:
+        response = rest.get("/slicer/sampledata", params={"name": "Ours"})
+        assert (response.status_code, response.text) == (200, "Sample data Ours loaded")
+        assert response.headers["content-type"] == "text/plain"
+        (node,) = slicer.call("scene.select", name="OurSample")
+        np.testing.assert_array_equal(slicer.call("volume.array", node=node), voxels)
+        assert slicer.call("view.background", name="Red").id == node.id
+        refused(rest.get("/slicer/sampledata", params={"name": "Other"}), "not the file that was expected")
+        assert slicer.call("scene.select", name="Other") == []
+    finally:
+        slicer.run("files.STORE = former[0]; files.SAMPLES.clear(); files.SAMPLES.update(former[1])")
+    assert {"MRHead", "CTChest", "LIDC-IDRI-0001"} <= set(slicer.call("sample.names"))
