@@ -183,7 +183,12 @@ class Recording:
 
 
 class _Builder:
-    """Makes a sequence, outside of the scene. On the main thread."""
+    """Makes a sequence, outside of the scene. On the main thread.
+
+    A sequence keeps its items in a scene of its own, and looks through all that are there for the name of each new one:
+    60,000 would take a minute. So each is taken out of it as soon as it is made, and all are put back at the end, under
+    names that nobody has to look for.
+    """
 
     def __init__(self, host: Host, track: _Track, began: int) -> None:
         self._host = host
@@ -191,8 +196,8 @@ class _Builder:
         self._seconds = track.seconds(began)
         self._template = getattr(host.slicer, track.class_name)()
         self._template.SetName(track.device)
-        self._items: Iterator[tuple[Message, float]] = iter(zip(track.messages, self._seconds.tolist(), strict=True))
-        self._before: Any = None
+        self._items: list[Any] = []
+        self._steps = self._work()
         self.number = 0
         self.problems: list[str] = []
         self.node: Any = host.slicer.vtkMRMLSequenceNode()
@@ -204,17 +209,30 @@ class _Builder:
         self.node.SetNumericIndexValueTolerance(_APART / 4)
 
     def work(self, seconds: float, done: Iterator[int]) -> bool:
-        """Make items for about so long; whether there are more."""
+        """Make items for about so long; whether there are more. ``done`` counts those of all sequences."""
         until = time.monotonic() + seconds
-        for message, moment in self._items:
-            self._append(message, moment)
-            self.number = next(done) + 1
+        for made in self._steps:
+            if made:
+                self.number = next(done) + 1
             if time.monotonic() > until:
                 return True
-        self._track.messages.clear()
-        if not self.node.GetNumberOfDataNodes():
-            self.node = None
         return False
+
+    def _work(self) -> Iterator[bool]:
+        """Step by step; True for each message that has become an item, or cannot."""
+        for message, moment in zip(self._track.messages, self._seconds.tolist(), strict=True):
+            self._append(message, moment)
+            yield True
+        self._track.messages.clear()
+        if not self._items:
+            self.node = None
+            return
+        scene = self.node.GetSequenceScene()
+        for number, item in enumerate(self._items):
+            item.SetName(f"{self._track.device}_{number}")
+            scene.AddNode(item)
+            yield False
+        self._items.clear()
 
     def _append(self, message: Message, moment: float) -> None:
         index = f"{moment:.{_DECIMALS}f}"
@@ -226,7 +244,8 @@ class _Builder:
             self.problems.append(f"{message.device} {message.type} at {moment:.3f} s: {exc.message}")
             return
         igtl_nodes.note(item, message)
-        self._before = item
+        self.node.GetSequenceScene().RemoveNode(item)
+        self._items.append(item)
 
     def _fill(self, item: Any, message: Message) -> None:
         content = message.content
@@ -239,9 +258,8 @@ class _Builder:
                 raise OpenIGTLinkError("An item of another kind.", expected=item.GetClassName(), got=class_name)
             return item
 
-        igtl_nodes.fill(
-            self._host, content, wanted, as_ras=self._track.as_ras, dressed=False, before=self._before
-        )  # fmt: skip
+        before = self._items[-1] if self._items else None
+        igtl_nodes.fill(self._host, content, wanted, as_ras=self._track.as_ras, dressed=False, before=before)
 
 
 def _browse(host: Host, sequences: list[Any]) -> tuple[list[NodeRef], NodeRef]:

@@ -408,7 +408,7 @@ def _count(slicer: sn.Session, type_: str) -> int:
 def test_the_cpp_librarys_clients_of_streams(cpp: Cpp, slicer: sn.Session, served: Gateway) -> None:
     slicer.add_transform(MATRIX, "TDataClient")
     with cpp.run("TrackingDataClient", served.host, served.port, 50) as program:
-        program.wait_for("TDataClient")
+        program.wait_for("10.5")
     with cpp.run("ReceiveClient", served.host, served.port) as program:
         slicer.igtl.stream(slicer["TDataClient"], device="Needle")
         program.wait_for("10.5")
