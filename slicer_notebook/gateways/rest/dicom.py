@@ -22,6 +22,7 @@ from slicer_notebook.commands.dicom import _details, _open_index
 from slicer_notebook.dicom.attributes import read_dataset
 from slicer_notebook.dicom.index import Index
 from slicer_notebook.dicom.records import Instance
+from slicer_notebook.dicom.syntaxes import BIG_ENDIAN
 from slicer_notebook.dicom.thumbnails import MAX_SIZE, MIN_SIZE
 from slicer_notebook.errors import ArgumentError, FileFormatError, InputError, SlicerNotebookError, UidNotFoundError
 from slicer_notebook.gateways.media import MediaRange, accepted, choose, without_values
@@ -485,7 +486,7 @@ def _all_attributes(file: files.File, url: Callable[..., str]) -> dict[str, Any]
         return f"{root}/bulkdata/{where}"
 
     try:
-        item = item_of_dataset(read_dataset(instance.path), bulk, file.syntax)
+        item = item_of_dataset(read_dataset(instance.path), bulk, file.syntax, swapped=file.syntax == BIG_ENDIAN)
     except FileFormatError:
         # The index could read it, in part at least.
         _log.warning("A header cannot be read in full; its metadata are those of the index.")

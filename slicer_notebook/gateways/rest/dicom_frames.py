@@ -20,6 +20,7 @@ from slicer_notebook.dicom.syntaxes import BIG_ENDIAN
 from slicer_notebook.dicom.thumbnails import MAX_SIZE, MIN_SIZE, thumbnail
 from slicer_notebook.dicom.unpack import Layout, LayoutError, dtype_of, frame_bits, layout_of
 from slicer_notebook.errors import ArgumentError, FileFormatError, UidNotFoundError
+from slicer_notebook.gateways.rest.dicom_json import little_endian
 
 __all__ = ["OCTETS", "Stored", "bulk_value", "jpeg", "media_of", "picture", "stored_frames", "uncompressed_frames"]
 
@@ -141,15 +142,20 @@ def bulk_value(instance: Instance, where: str) -> bytes:
     """
     missing = UidNotFoundError("There is no such bulk data in the instance.", details={"uid": instance.SOPInstanceUID})
     value: Any = read_dataset(instance.path)
+    vr = ""
     for step in where.split("/"):
         try:
-            value = value[int(step, 16)].value if isinstance(value, Dataset) else value[int(step)]
+            if isinstance(value, Dataset):
+                element = value[int(step, 16)]
+                vr, value = element.VR[:2], element.value
+            else:
+                value = value[int(step)]
         # pydicom raises errors of no common class for values that are not as their VR says.
         except Exception:  # noqa: BLE001
             raise missing from None
     if not isinstance(value, bytes):
         raise missing
-    return value
+    return little_endian(vr, value, instance.TransferSyntaxUID == BIG_ENDIAN)
 
 
 def picture(instance: Instance, size: int | None) -> bytes:

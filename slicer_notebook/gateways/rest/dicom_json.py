@@ -9,13 +9,23 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+import numpy as np
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import DataElement
 
 from slicer_notebook.dicom.attributes import plain_value
 
-__all__ = ["INLINE", "Element", "Item", "element_of", "item_of_dataset", "item_of_record", "tag_and_vr"]
+__all__ = [
+    "INLINE",
+    "Element",
+    "Item",
+    "element_of",
+    "item_of_dataset",
+    "item_of_record",
+    "little_endian",
+    "tag_and_vr",
+]
 
 Element = dict[str, Any]
 """``{"vr": ..., "Value": [...]}``, or with ``InlineBinary`` or ``BulkDataURI`` instead of ``Value``."""
@@ -26,6 +36,8 @@ Item = dict[str, Element]
 INLINE: Final = 1024
 #: Values that are sent as bytes (F.2.7).
 _BINARY: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
+#: Bytes of one number in these.
+_WIDTHS: Final = {"OW": 2, "OL": 4, "OF": 4, "OD": 8, "OV": 8}
 _NUMBERS: Final = frozenset({"IS", "DS", "FL", "FD", "SL", "SS", "SV", "UL", "US", "UV"})
 _TEXTS: Final = frozenset({"CS", "DA", "LO", "SH", "TM", "UI", "UR"})
 #: Sequences nested deeper than this are no sane header, and are left out.
@@ -100,13 +112,24 @@ def _name(text: str) -> dict[str, str] | None:
 # -- data sets --------------------------------------------------------------------------------------------------------
 
 
-def item_of_dataset(dataset: Dataset, bulk: Callable[[str], str], syntax: str = "", depth: int = 0) -> Item:
+def little_endian(vr: str, value: bytes, swapped: bool) -> bytes:
+    """A binary value in little endian, as all bulk data are (F.2.7); ``swapped``: of a big endian file."""
+    width = _WIDTHS.get(vr, 1)
+    if not swapped or width == 1 or len(value) % width:
+        return value
+    return np.frombuffer(value, f"u{width}").byteswap().tobytes()
+
+
+def item_of_dataset(
+    dataset: Dataset, bulk: Callable[[str], str], syntax: str = "", depth: int = 0, swapped: bool = False
+) -> Item:
     """All attributes of a data set but pixels.
 
     Args:
         bulk: gives the URI of a binary value longer than `INLINE` from where it lies: ``ggggeeee``, in an item
             ``ggggeeee/0/ggggeeee``, items counted from 0.
         syntax: the transfer syntax that it is available in, "" in items.
+        swapped: whether its file is big endian.
     """
     found: Item = {}
     for tag in list(dataset.keys()):
@@ -114,7 +137,7 @@ def item_of_dataset(dataset: Dataset, bulk: Callable[[str], str], syntax: str = 
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found[f"{tag:08X}"] = _element(dataset, int(tag), bulk, depth)
+            found[f"{tag:08X}"] = _element(dataset, int(tag), bulk, depth, swapped)
     if depth == 0 or "00080005" in found:
         found["00080005"] = _UTF_8
     if syntax:
@@ -122,18 +145,19 @@ def item_of_dataset(dataset: Dataset, bulk: Callable[[str], str], syntax: str = 
     return dict(sorted(found.items()))
 
 
-def _element(dataset: Dataset, tag: int, bulk: Callable[[str], str], depth: int) -> Element:
+def _element(dataset: Dataset, tag: int, bulk: Callable[[str], str], depth: int, swapped: bool) -> Element:
     key = f"{tag:08X}"
     try:
         element = dataset[tag]
         if element.VR != "SQ":
-            return _of_value(element, key, bulk)
+            return _of_value(element, key, bulk, swapped)
         items = list(element.value) if depth < _DEEPEST else []
     # pydicom raises errors of no common class for values that are not as their VR says.
     except Exception:  # noqa: BLE001
         return _as_text(dataset, tag)
     value = [
-        item_of_dataset(item, _inside(bulk, f"{key}/{number}"), "", depth + 1) for number, item in enumerate(items)
+        item_of_dataset(item, _inside(bulk, f"{key}/{number}"), "", depth + 1, swapped)
+        for number, item in enumerate(items)
     ]
     return {"vr": "SQ", "Value": value} if value else {"vr": "SQ"}
 
@@ -142,15 +166,15 @@ def _inside(bulk: Callable[[str], str], place: str) -> Callable[[str], str]:
     return lambda where: bulk(f"{place}/{where}")
 
 
-def _of_value(element: DataElement, key: str, bulk: Callable[[str], str]) -> Element:
+def _of_value(element: DataElement, key: str, bulk: Callable[[str], str], swapped: bool) -> Element:
     vr = element.VR[:2]
     if vr == "AT":
         return element.to_json_dict(None, 0)
     value = plain_value(element)
     if isinstance(value, bytes) and len(value) > INLINE:
         return {"vr": vr if vr in _BINARY else "UN", "BulkDataURI": bulk(key)}
-    if isinstance(value, bytes) and vr not in _BINARY:
-        vr = "UN"
+    if isinstance(value, bytes):
+        vr, value = vr if vr in _BINARY else "UN", little_endian(vr, value, swapped)
     return element_of(vr, value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import shutil
@@ -13,13 +14,22 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from slicer_notebook.commands.gateway import Line
 from slicer_notebook.dicom.index import Index
 from slicer_notebook.gateways.rest import dicom_files, dicom_search
 from slicer_notebook.pacs.dicomweb.multipart import Parser, PartBegins, PartData, PartEnds, parse_content_type
+from tests.dicom.make import write_series
 from tests.gateways.rest.dicom_server import serving
 from tests.pacs.peers.data import Data, DataSeries, DataStudy
 from tests.pacs.retrieving import until
@@ -755,3 +765,40 @@ def test_the_log_names_no_patient(database: Path) -> None:
     ]
     assert [line.good for line in lines] == [True, False]
     assert "Doe" not in repr(lines)
+
+
+@pytest.mark.parametrize(
+    "syntax", [ExplicitVRBigEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian]
+)
+def test_frames_are_in_little_endian_whatever_the_file_is(tmp_path: Path, syntax: UID) -> None:
+    paths = write_series(tmp_path / "series", shape=(2, 8, 8), syntax=syntax)
+    index = Index(tmp_path / "index.sqlite3")
+    index.add(tmp_path / "series")
+    index.close()
+    with serving(index.path) as root, httpx.Client(trust_env=False) as client:
+        for path in paths:
+            stored = dcmread(path)
+            frame = f"{root}/studies/{stored.StudyInstanceUID}/series/{stored.SeriesInstanceUID}"
+            frame += f"/instances/{stored.SOPInstanceUID}/frames/1"
+            got = client.get(frame, headers={"Accept": "application/octet-stream"})
+            assert got.content == stored.pixel_array.astype(stored.pixel_array.dtype.newbyteorder("<")).tobytes()
+            related = client.get(frame)
+            ((headers, _data),) = parts_of(related)
+            assert "transfer-syntax=1.2.840.10008.1.2.1" in headers["content-type"]
+
+
+def test_binary_values_are_in_little_endian(tmp_path: Path) -> None:
+    """Of a big endian file, short ones in the JSON and long ones behind their URI."""
+    words = np.arange(2000, dtype=np.uint16)
+    paths = write_series(tmp_path / "series", shape=(1, 4, 4), syntax=ExplicitVRBigEndian)
+    dataset = dcmread(paths[0])
+    dataset.add_new(0x00281201, "OW", words[:8].astype(">u2").tobytes())
+    dataset.add_new(0x00281202, "OW", words.astype(">u2").tobytes())
+    dataset.save_as(paths[0])
+    index = Index(tmp_path / "index.sqlite3")
+    index.add(tmp_path / "series")
+    index.close()
+    with serving(index.path) as root, httpx.Client(trust_env=False) as client:
+        made = client.get(f"{root}/studies/{dataset.StudyInstanceUID}/metadata").json()[0]
+        assert base64.b64decode(made["00281201"]["InlineBinary"]) == words[:8].tobytes()
+        assert client.get(made["00281202"]["BulkDataURI"]).content == words.tobytes()
