@@ -5,7 +5,6 @@ A command that is not in it is not offered, and a test fails until it is: whoeve
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
@@ -164,14 +163,6 @@ FIXED: Final[dict[str, Any]] = {"person": False}
 #: Options of readers and writers that name files.
 _NAMING_FILES: Final = frozenset({"fileName", "fileNames", "filename", "filenames", "path", "url", "uri", "directory"})
 _UID: Final = re.compile(r"[0-9]+(\.[0-9]+){2,}")
-#: Files that may name others, which a reader then reads: only where any file may be read.
-_NAMING_OTHERS: Final = (".mrml", ".mrb", ".nhdr", ".mhd", ".mha", ".nrrd", ".vtm", ".pvtu", ".gltf", ".obj", ".xml")
-#: Bytes at a file's beginning in which a header names the file of its voxels.
-_HEAD: Final = 64 * 1024
-_DETACHED: Final = re.compile(
-    rb"^\s*(data\s*file|datafile|byte_?skip_?file|ElementDataFile)\s*[:=](?!\s*LOCAL\b)", re.IGNORECASE | re.MULTILINE
-)
-_LOCAL_HEADERS: Final = (".nrrd", ".nhdr", ".mha", ".mhd")
 
 
 def right_of(name: str) -> Right:
@@ -247,26 +238,9 @@ def _real(context: Context, right: Right, path: str) -> str:
         return path
     if right.kind == "write":
         return str(writable(context, path))
-    real = readable(context, path)
-    if context.options.files is not None and right.properties:
-        _check_self_contained(str(real))
-    return str(real)
+    if right.properties:
+        # Here, since the REST gateway's package imports this one.
+        from slicer_notebook.gateways.rest.files import to_read
 
-
-def _check_self_contained(path: str) -> None:
-    """Raises `LinkRefusedError` where a file may name others: what is in no folder that was given would be read."""
-    lowered = path.lower()
-    if not lowered.endswith(_NAMING_OTHERS):
-        return
-    if lowered.endswith(_LOCAL_HEADERS) and os.path.isfile(path):
-        with open(path, "rb") as file:
-            head = file.read(_HEAD)
-        # A NRRD header ends at an empty line, a MetaImage's at its data file.
-        if not _DETACHED.search(head.partition(b"\n\n")[0].partition(b"\r\n\r\n")[0]):
-            return
-    raise LinkRefusedError(
-        "A file that may name further files is not loaded where files are limited to folders.",
-        expected="a file that holds all of its data",
-        got=os.path.splitext(path)[1],
-        details={"action": "refuse"},
-    )
+        return to_read(context, path)
+    return str(readable(context, path))
