@@ -243,8 +243,8 @@ def places(host: Host, box: _Box) -> dict[str, _Box]:
     found: dict[str, _Box] = {}
     if root is not None:
         _place(root, box, found)
-    if set(found) >= set(names):
-        return {name: found[name] for name in names}
+    if {*found, *_behind(root)} >= set(names):
+        return {name: found[name] for name in names if name in found}
     # A layout that makes its views by number (several of one kind) says not where: side by side, in rows.
     across = math.ceil(math.sqrt(len(names)))
     down = math.ceil(len(names) / across)
@@ -254,6 +254,24 @@ def places(host: Host, box: _Box) -> dict[str, _Box]:
 def _children(element: Any, name: str) -> list[Any]:
     nested = (element.GetNestedElement(index) for index in range(element.GetNumberOfNestedElements()))
     return [each for each in nested if each.GetName() == name]
+
+
+def _behind(element: Any) -> set[str]:
+    """Names of the views in tabs that are not in front."""
+    if element is None:
+        return set()
+    nested = [element.GetNestedElement(index) for index in range(element.GetNumberOfNestedElements())]
+    if element.GetName() == "layout" and element.GetAttribute("type") == "tab":
+        front: dict[str, _Box] = {}
+        _place(element, (0, 0, 1, 1), front)
+        return set().union(*map(_names, nested)) - set(front)
+    return set().union(*map(_behind, nested))
+
+
+def _names(element: Any) -> set[str]:
+    nested = [element.GetNestedElement(index) for index in range(element.GetNumberOfNestedElements())]
+    own = {element.GetAttribute("singletontag") or ""} if element.GetName() == "view" else set()
+    return own.union(*map(_names, nested))
 
 
 def _place(element: Any, box: _Box, found: dict[str, _Box]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 import re
 from typing import Any, Final
 
@@ -183,8 +184,9 @@ def properties(
     return {node.GetID(): printed(str(node)) for node in _some(host, id, class_name, name)}
 
 
-_WHOLE: Final = re.compile(r"[+-]?\d+")
-_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf", re.IGNORECASE)
+#: Longer ones are no numbers, and Python takes long to make one of them.
+_WHOLE: Final = re.compile(r"[+-]?\d{1,300}")
+_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,4})?", re.IGNORECASE)
 _WORDS: Final = {"true": True, "on": True, "false": False, "off": False}
 #: What stands between the numbers of a vector.
 _BETWEEN: Final = re.compile(r",\s*|\s+")
@@ -231,4 +233,6 @@ def _data(text: str) -> Any:
         return text
     whole = all(_WHOLE.fullmatch(word) for word in words)
     numbers: list[Any] = [int(word) if whole else float(word) for word in words]
+    if not all(math.isfinite(number) for number in numbers):  # JSON has no infinity
+        return text
     return numbers[0] if len(numbers) == 1 and inner == text else numbers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -37,8 +38,20 @@ def answer(body: bytes, kind: str, status: int = 200) -> Response:
 
 
 def in_json(value: Any) -> Response:
-    """An answer in JSON."""
-    return answer(json.dumps(value).encode(), JSON)
+    """An answer in JSON; what is no number there (infinity, NaN) is null."""
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(value), allow_nan=False)
+    return answer(text.encode(), JSON)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def in_text(text: str) -> Response:

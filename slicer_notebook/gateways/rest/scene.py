@@ -20,13 +20,21 @@ __all__ = ["mrml", "mrml_file", "open_url", "properties"]
 #: Parameters of /mrml that are no properties of a reader or writer.
 _OWN: Final = frozenset(("url", "localfile", "filetype", "applytransforms", "id", "class"))
 #: Properties whose values are text, also where they look like a truth value.
-_TEXTS: Final = frozenset(("name", "colorNodeID", "password", "fileName"))
+_TEXTS: Final = frozenset(("name", "colorNodeID", "password"))
+#: Properties that name further files, which nobody has looked at.
+_FILES: Final = frozenset(("fileName", "fileNames", "fileNamesList", "directory", "path", "uri"))
 
 
 def _properties(ask: Ask, *more: str) -> dict[str, Any]:
-    """Further parameters as the properties of a reader or writer; "true" and "false" are such."""
+    """Further parameters as the properties of a reader or writer; "true" and "false" are such.
+
+    Raises:
+        ArgumentError: one that names further files.
+    """
     found: dict[str, Any] = {}
     for name, value in ask.given.items():
+        if name in _FILES:
+            raise ArgumentError("A further file cannot be named.", expected="url or localfile", got=name)
         if name in _OWN or name in more:
             continue
         truth = {"true": True, "false": False}.get(value.lower()) if name not in _TEXTS else None

@@ -100,6 +100,12 @@ def test_files_are_written_in_the_folder_only(limited: httpx.Client, phantom: sn
     assert not (folder.parent / "b.nrrd").exists()
 
 
+@pytest.mark.parametrize("name", ["fileName", "fileNames", "directory"])
+def test_no_further_file_is_named(rest: httpx.Client, outside: Path, name: str) -> None:
+    asked = {"localfile": str(outside), "filetype": "VolumeFile", name: "/etc/passwd"}
+    refused(rest.post("/slicer/mrml", params=asked), "further file")
+
+
 def test_a_node_from_outside_is_not_reloaded(limited: httpx.Client, slicer: sn.Session, outside: Path) -> None:
     slicer.load(outside)
     refused(limited.put("/slicer/mrml", params={"class": "vtkMRMLVolumeNode"}), "in no folder")

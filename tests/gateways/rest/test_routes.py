@@ -416,6 +416,13 @@ def test_fiducials(rest: httpx.Client, slicer: sn.Session) -> None:
     assert node["markups"] == [{"label": "a", "position": [1, 2, 3]}, {"label": "b", "position": [4, 5, 6]}]
 
 
+def test_a_point_that_is_nowhere_is_null(rest: httpx.Client, slicer: sn.Session) -> None:
+    points = slicer.add_markups([[1, 2, 3]], name="F")
+    slicer.run("slicer.util.getNode('F').SetNthControlPointPosition(0, float('nan'), float('inf'), 1)")
+    (point,) = said(rest.get("/slicer/fiducials"))[points.id]["markups"]
+    assert point["position"] == [None, None, 1]
+
+
 def test_fiducial(rest: httpx.Client, slicer: sn.Session) -> None:
     points = slicer.add_markups([[1, 2, 3], [4, 5, 6]], name="F")
     asked: dict[str, Any] = {"id": points.id, "index": 1, "r": 7, "a": -8.5, "s": 9}
