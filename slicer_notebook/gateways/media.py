@@ -24,9 +24,13 @@ class MediaRange(NamedTuple):
     type: str
     weight: float
     parameters: dict[str, str]
+    #: types that the same header refuses (``q=0``)
+    refused: tuple[str, ...] = ()
 
     def covers(self, kind: str) -> bool:
         """Whether a media type is in it."""
+        if kind in self.refused:
+            return False
         if self.type == "*/*":
             return True
         main, _, sub = self.type.partition("/")
@@ -35,7 +39,7 @@ class MediaRange(NamedTuple):
 
 def accepted(values: Iterable[str]) -> list[MediaRange]:
     """The ranges that a client takes, best first, the more special one first of two; without any, all."""
-    found = []
+    found, refused = [], []
     for text in _RANGE.findall(",".join(values))[:_MOST]:
         kind = text.partition(";")[0].strip().lower()
         parameters = {
@@ -45,8 +49,11 @@ def accepted(values: Iterable[str]) -> list[MediaRange]:
         weight = _weight(parameters.pop("q", "1"))
         if kind and weight > 0:
             found.append(MediaRange(kind, weight, parameters))
-    if not found:
+        elif kind:
+            refused.append(kind)
+    if not found and not refused:
         return [MediaRange("*/*", 1.0, {})]
+    found = [each._replace(refused=tuple(refused)) for each in found]
     return sorted(found, key=lambda each: (-each.weight, each.type.count("*"), -len(each.parameters)))
 
 

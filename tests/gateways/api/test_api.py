@@ -345,6 +345,31 @@ def test_random_arguments_make_no_failure(web: Served, data: st.DataObject) -> N
     assert answer.status_code in (200, 400, 403, 404, 422), (command.name, body, answer.text)
 
 
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    pieces=st.lists(
+        st.binary(max_size=40)
+        | st.sampled_from(
+            [
+                b"--b\r\n",
+                b"--b--",
+                b'Content-Disposition: form-data; name="array"; filename="a.npy"\r\n\r\n',
+                b'Content-Disposition: form-data; name="name"\r\n\r\n',
+                b'Content-Disposition: form-data; name="arguments"\r\nContent-Type: application/json\r\n\r\n{"show":1}',
+                b"\r\n",
+                b"\x93NUMPY\x01\x00v\x00{'descr': '<i8', 'fortran_order': False, 'shape': (1,), }",
+            ]
+        ),
+        max_size=8,
+    )
+)
+def test_random_forms_make_no_failure(web: Served, pieces: list[bytes]) -> None:
+    web.host.does["volume.add"] = lambda run: None
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    answer = web.client.post("/commands/volume.add", content=b"".join(pieces), headers=headers)
+    assert answer.status_code in (200, 400, 422), (pieces, answer.text)
+
+
 # -- jobs -------------------------------------------------------------------------------------------------------------
 
 
