@@ -101,7 +101,7 @@ class _File:
 
 #: Where Slicer keeps its sample data, each file by its checksum.
 STORE: Final = "https://github.com/Slicer"
-#: Names of Slicer's module Sample Data, as far as one reader of the headless Slicer takes each file.
+#: Names of Slicer's module Sample Data, as far as each file holds all of its data, in a format that is read here.
 SAMPLES: Final[dict[str, tuple[_File, ...]]] = {
     "MRHead": (
         _File("cc211f0dfd9a05ca3841ce1141b292898b2dd2d3f08286affadf823a7e58df93", "MR-head.nrrd", "MRHead"),
@@ -111,6 +111,9 @@ SAMPLES: Final[dict[str, tuple[_File, ...]]] = {
     ),
     "CTACardio": (
         _File("3b0d4eb1a7d8ebb0c5a89cc0504640f76a030b4e869e33ff34c564c3d3b88ad2", "CTA-cardio.nrrd", "CTACardio"),
+    ),
+    "DTIBrain": (
+        _File("5c78d00c86ae8d968caa7a49b870ef8e1c04525b1abc53845751d8bce1f0b91a", "DTI-Brain.nrrd", "DTIBrain"),
     ),
     "MRBrainTumor1": (
         _File("998cb522173839c78657f4bc0ea907cea09fd04e44601f17c82ea27927937b95", "RegLib_C01_1.nrrd", "MRBrainTumor1"),
