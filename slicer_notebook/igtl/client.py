@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import selectors
 import socket
 import threading
 import time
@@ -15,7 +14,7 @@ from typing import Any, TypeAlias
 from slicer_notebook.errors import DeadlineError, OpenIGTLinkError
 from slicer_notebook.igtl.decoder import MAX_BODY_BYTES
 from slicer_notebook.igtl.endpoint import DEFAULT_PORT, Endpoint, OnMessage, OnPeer, OnProblem
-from slicer_notebook.igtl.loop import Timer
+from slicer_notebook.igtl.loop import WRITE, Timer
 from slicer_notebook.igtl.message import Message
 from slicer_notebook.igtl.peer import Peer
 from slicer_notebook.igtl.queries import Provide, Stream
@@ -186,7 +185,7 @@ class Client(Endpoint):
             self._give_up(os.strerror(code))
             return
         self._deadline = self._loop.at(time.monotonic() + CONNECT_SECONDS, lambda: self._give_up("no answer"))
-        self._loop.watch(sock, selectors.EVENT_WRITE, self._answered)
+        self._loop.watch(sock, WRITE, self._answered)
 
     def _answered(self, _events: int) -> None:
         sock = self._trying

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from slicer_notebook.errors import OpenIGTLinkError
-from slicer_notebook.igtl.bodies import Piece, decode_content, encode_content, largest_content
+from slicer_notebook.igtl.bodies import Piece, decode_content, encode_content, keeps_body, largest_content
 from slicer_notebook.igtl.checksum import crc64
 from slicer_notebook.igtl.contents import Command, Content, Reply, StartStream
 from slicer_notebook.igtl.message import CONTENT_TYPES, TYPE_BYTES, Message, Timestamp, full_type, wire_type
@@ -21,15 +21,16 @@ __all__ = [
     "EXTENDED_BYTES",
     "HEADER_BYTES",
     "Header",
+    "Kind",
     "content_start",
     "decode_body",
     "encode",
-    "is_known",
-    "largest_body",
     "parse_header",
 ]
 
 _HEADER = struct.Struct(">H12s20sIIQQ")
+#: Its two parts: what the message is; when, how long, and the checksum.
+_WHAT, _REST = struct.Struct(">H12s20s"), struct.Struct(">IIQQ")
 HEADER_BYTES = _HEADER.size
 #: Bytes of a device's name.
 DEVICE_BYTES = 20
@@ -51,17 +52,17 @@ VERSIONS = (1, 2)
 MAX_VERSION = 255
 
 
-class Header(NamedTuple):
-    """The first 58 bytes of a message.
+class Kind(NamedTuple):
+    """What a message is, by the first 34 bytes of its header.
 
     Attributes:
         version: 1 or 2 where the message can be understood.
         type: in full ("GET_TRANSFORM", where "GET_TRANSFOR" stands).
         verb, subject: its two parts; the verb is empty for data.
         device: device name.
-        timestamp: when the data were made.
-        body_bytes: how many bytes follow.
-        crc: CRC-64 of them.
+        known: whether it is understood: a known content, or any query.
+        most: bytes that it may have after its header, by its type; None: as many as any message.
+        keeps: whether its content looks at the bytes of the body.
     """
 
     version: int
@@ -69,6 +70,15 @@ class Header(NamedTuple):
     verb: str
     subject: str
     device: str
+    known: bool
+    most: int | None
+    keeps: bool
+
+
+class Header(NamedTuple):
+    """The first 58 bytes of a message: what it is, when its data were made, how many bytes follow, their CRC-64."""
+
+    kind: Kind
     timestamp: Timestamp
     body_bytes: int
     crc: int
@@ -80,54 +90,40 @@ def parse_header(data: bytes | bytearray | memoryview) -> Header:
     Raises:
         OpenIGTLinkError: the name of the type is none. Then nothing says where the next message begins.
     """
-    version, type_, device, seconds, fraction, size, crc = _HEADER.unpack_from(data)
-    if not 0 < version <= MAX_VERSION:
-        raise _no_message(f"version {version}")
-    names = _names(type_)
-    return Header(version, *names, _device(device), Timestamp(seconds, fraction), size, crc)
+    seconds, fraction, size, crc = _REST.unpack_from(data, _WHAT.size)
+    return Header(_kind(bytes(data[: _WHAT.size])), Timestamp(seconds, fraction), size, crc)
 
 
-# A peer says the same few names again and again, a thousand times a second.
+# A tracker says the same of itself a thousand times a second.
 @lru_cache(512)
-def _names(field: bytes) -> tuple[str, str, str]:
-    """(type in full, verb, subject) of the name of a type as it stands in a header."""
+def _kind(start: bytes) -> Kind:
+    version, field, device = _WHAT.unpack(start)
     name, _, padding = field.partition(b"\0")
-    if not name or not name.isascii() or not name.decode("ascii").isprintable() or padding.strip(b"\0"):
-        raise _no_message(repr(field))
+    if (
+        not 0 < version <= MAX_VERSION
+        or not name
+        or not name.isascii()
+        or not name.decode("ascii").isprintable()
+        or padding.strip(b"\0")
+    ):
+        raise OpenIGTLinkError(
+            "These bytes are no OpenIGTLink message.",
+            expected="a version, and the name of a type, padded with zeros",
+            got=f"version {version}, type {field!r}",
+            hint="Look whether the other program speaks OpenIGTLink on this port.",
+        )
     type_ = full_type(name.decode("ascii"))
-    return (type_, *_split(type_))
-
-
-_device = lru_cache(512)(name_of)
-
-
-def _no_message(got: str) -> OpenIGTLinkError:
-    return OpenIGTLinkError(
-        "These bytes are no OpenIGTLink message.",
-        expected="a version, and the name of a type, padded with zeros",
-        got=got,
-        hint="Look whether the other program speaks OpenIGTLink on this port.",
-    )
-
-
-def is_known(header: Header) -> bool:
-    """Whether the message is understood: a known content, or any query."""
-    return bool(header.verb) or header.subject in CONTENT_TYPES
+    verb, subject = _split(type_)
+    known = bool(verb) or subject in CONTENT_TYPES
+    most = largest_content(verb, subject)
+    if most is not None and version > 1:
+        most += 0xFFFF + 0xFFFF + MAX_METADATA_BYTES
+    return Kind(version, type_, verb, subject, name_of(device), known, most, keeps_body(type_))
 
 
 def content_start(version: int) -> int:
     """Where the content begins in a body, where the extended header has its usual size."""
     return EXTENDED_BYTES if version > 1 else 0
-
-
-def largest_body(header: Header, limit: int) -> int:
-    """The most bytes that the message may have after its header: by its type, and no more than ``limit``."""
-    largest = largest_content(header.verb, header.subject)
-    if largest is None:
-        return limit
-    if header.version > 1:
-        largest += 0xFFFF + 0xFFFF + MAX_METADATA_BYTES
-    return min(largest, limit)
 
 
 def encode(message: Message, version: int) -> list[Piece]:
@@ -169,9 +165,11 @@ def decode_body(header: Header, body: memoryview) -> Message:
     Raises:
         OpenIGTLinkError: the body is none of that type and version.
     """
-    if header.version == 1:
-        content = decode_content(header.verb, header.subject, body)
-        return Message(header.type, header.device, content, header.timestamp, 1, wire_bytes=HEADER_BYTES + len(body))
+    kind = header.kind
+    size = HEADER_BYTES + len(body)
+    if kind.version == 1:
+        content = decode_content(kind.verb, kind.subject, body)
+        return Message(kind.type, kind.device, content, header.timestamp, 1, wire_bytes=size)
     if len(body) < EXTENDED_BYTES:
         raise _malformed("extended header", f"at least {EXTENDED_BYTES} bytes", str(len(body)))
     start, heads, data, message_id = _EXTENDED.unpack_from(body)
@@ -181,9 +179,8 @@ def decode_body(header: Header, body: memoryview) -> Message:
             "extended header", f"sizes that fit into {len(body)} bytes", f"{start}, metadata of {heads} + {data}"
         )
     metadata = _metadata(body[end:], heads, data)
-    content = decode_content(header.verb, header.subject, body[start:end])
-    size = HEADER_BYTES + len(body)
-    return Message(header.type, header.device, content, header.timestamp, 2, message_id, metadata, size)
+    content = decode_content(kind.verb, kind.subject, body[start:end])
+    return Message(kind.type, kind.device, content, header.timestamp, 2, message_id, metadata, size)
 
 
 def _split(type_: str) -> tuple[str, str]:

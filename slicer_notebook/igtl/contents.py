@@ -1,8 +1,8 @@
 """What OpenIGTLink messages say: one class for each content type, with numpy arrays.
 
 All coordinates are millimetres in the frame that the sender uses; OpenIGTLink says of IMAGE alone which one it is.
-Matrices are 4 x 4 float64, column vectors; on the wire their numbers are float32. Arrays are of the machine's own byte
-order.
+Matrices are 4 x 4 float64, column vectors; on the wire their numbers are float32. Those that came may be read-only.
+Arrays are of the machine's own byte order.
 
 Source: the OpenIGTLink protocol, versions 1 to 3 (its pages v2_transform, v2_image, v2_polydata and so on, v3_command).
 """
@@ -55,6 +55,9 @@ _SHORTEST_QUATERNION = 1e-6
 
 
 def _matrix(value: Any, what: str) -> Matrix:
+    """A copy, unless nobody can write to it."""
+    if type(value) is np.ndarray and not value.flags.writeable and value.shape == (4, 4) and value.dtype == np.float64:
+        return value
     matrix = np.array(value, dtype=np.float64)
     if matrix.shape != (4, 4):
         raise OpenIGTLinkError(f"The matrix of {what} has the wrong shape.", expected="4 x 4", got=str(matrix.shape))
@@ -72,7 +75,8 @@ class _Content(msgspec.Struct, frozen=True, eq=False):
     __hash__ = None  # type: ignore[assignment]  # arrays have no hash
 
     def _set(self, name: str, value: object) -> None:
-        msgspec.structs.force_setattr(self, name, value)
+        if getattr(self, name) is not value:
+            msgspec.structs.force_setattr(self, name, value)
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -532,18 +536,6 @@ class Capability(_Content, frozen=True, eq=False):
 
 
 Content: TypeAlias = (
-    Transform
-    | Position
-    | Image
-    | String
-    | Status
-    | Points
-    | Tracking
-    | StartStream
-    | Reply
-    | Sensor
-    | PolyData
-    | NDArray
-    | Command
-    | Capability
-)
+    Transform | Position | Image | String | Status | Points | Tracking | StartStream | Reply | Sensor | PolyData
+    | NDArray | Command | Capability
+)  # fmt: skip

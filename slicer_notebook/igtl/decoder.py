@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from slicer_notebook.errors import OpenIGTLinkError
-from slicer_notebook.igtl.bodies import IMAGE_HEAD_BYTES, keeps_body
+from slicer_notebook.igtl.bodies import IMAGE_HEAD_BYTES
 from slicer_notebook.igtl.checksum import crc64
 from slicer_notebook.igtl.codec import (
     HEADER_BYTES,
@@ -19,8 +19,6 @@ from slicer_notebook.igtl.codec import (
     Header,
     content_start,
     decode_body,
-    is_known,
-    largest_body,
     parse_header,
 )
 from slicer_notebook.igtl.message import Message
@@ -165,25 +163,26 @@ class Decoder:
             self._lose(error, events)
             return
         self._start += HEADER_BYTES
-        type_, size = header.type, header.body_bytes
+        kind, size = header.kind, header.body_bytes
         if size > MAX_SKIPPED_BYTES:
-            told = f"A {type_} announces more than any message has."
-            self._lose(OpenIGTLinkError(told, got=f"{size} bytes"), events, type_, header.device)
-        elif header.version not in VERSIONS:
-            self._refuse(header, "A message of a version that is not known.", "1 or 2", str(header.version), events)
-        elif not is_known(header):
+            told = f"A {kind.type} announces more than any message has."
+            self._lose(OpenIGTLinkError(told, got=f"{size} bytes"), events, kind.type, kind.device)
+        elif kind.version not in VERSIONS:
+            self._refuse(header, "A message of a version that is not known.", "1 or 2", str(kind.version), events)
+        elif not kind.known:
             self._skip = size
-            events.append(Skipped(type_, header.device, size))
-        elif size > (most := largest_body(header, self.max_body)):
-            self._refuse(header, f"A {type_} is too long.", f"at most {most} bytes", str(size), events)
+            events.append(Skipped(kind.type, kind.device, size))
+        elif size > self.max_body or (kind.most is not None and size > kind.most):
+            most = self.max_body if kind.most is None else min(kind.most, self.max_body)
+            self._refuse(header, f"A {kind.type} is too long.", f"at most {most} bytes", str(size), events)
         else:
             self._expect(header, events)
 
     def _expect(self, header: Header, events: list[Event]) -> None:
         """Get ready for a body that is wanted."""
-        if header.body_bytes > SMALL_BYTES or (keeps_body(header.type) and header.body_bytes):
+        if header.body_bytes > SMALL_BYTES or (header.kind.keeps and header.body_bytes):
             try:
-                own = _aligned(header.body_bytes, content_start(header.version) + IMAGE_HEAD_BYTES)
+                own = _aligned(header.body_bytes, content_start(header.kind.version) + IMAGE_HEAD_BYTES)
             except MemoryError:
                 self._refuse(header, "No memory for a message.", "less", f"{header.body_bytes} bytes", events)
                 return
@@ -205,26 +204,26 @@ class Decoder:
         assert header is not None
         self._header = self._own = None
         self._filled = 0
-        type_ = header.type
+        kind = header.kind
         crc = crc64(body)
         if crc != header.crc:
             error = OpenIGTLinkError(
-                f"The checksum of a {type_} is wrong: it was damaged on its way, or its sender counts wrong.",
+                f"The checksum of a {kind.type} is wrong: it was damaged on its way, or its sender counts wrong.",
                 expected=f"{header.crc:016X}",
                 got=f"{crc:016X}",
             )
-            events.append(Fault(error, type_, header.device))
+            events.append(Fault(error, kind.type, kind.device))
             return
         try:
             events.append(decode_body(header, body))
         except OpenIGTLinkError as error:
-            events.append(Fault(_bare(error), type_, header.device))
+            events.append(Fault(_bare(error), kind.type, kind.device))
 
     def _refuse(self, header: Header, message: str, expected: str, got: str, events: list[Event]) -> None:
         """Drop a message whose body can be passed over."""
         self._skip = header.body_bytes
         error = OpenIGTLinkError(message, expected=expected, got=got)
-        events.append(Fault(error, header.type, header.device))
+        events.append(Fault(error, header.kind.type, header.kind.device))
 
     def _lose(self, error: OpenIGTLinkError, events: list[Event], type_: str = "", device: str = "") -> None:
         self._lost = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import selectors
 import socket
 import threading
 import time
@@ -15,7 +14,7 @@ from slicer_notebook.igtl.bodies import Piece
 from slicer_notebook.igtl.codec import encode
 from slicer_notebook.igtl.counts import DeviceCounts, DeviceLine
 from slicer_notebook.igtl.decoder import Decoder, Event
-from slicer_notebook.igtl.loop import Loop
+from slicer_notebook.igtl.loop import READ, WRITE, Loop
 from slicer_notebook.igtl.message import Message
 from slicer_notebook.igtl.sending import Outbox
 
@@ -235,13 +234,13 @@ class Peer:
     def _watch(self) -> None:
         if self._closed:
             return
-        waits = selectors.EVENT_WRITE if len(self._outbox) else 0
-        self._loop.watch(self._socket, selectors.EVENT_READ | waits, self._ready)
+        waits = WRITE if len(self._outbox) else 0
+        self._loop.watch(self._socket, READ | waits, self._ready)
 
     def _ready(self, events: int) -> None:
-        if events & selectors.EVENT_WRITE and not self._closed:
+        if events & WRITE and not self._closed:
             self._write()
-        if events & selectors.EVENT_READ and not self._closed:
+        if events & READ and not self._closed:
             self._read()
 
     def _read(self) -> None:

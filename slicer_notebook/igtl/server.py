@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import selectors
 import socket
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from collections.abc import Callable
 from slicer_notebook.errors import OpenIGTLinkError
 from slicer_notebook.igtl.decoder import MAX_BODY_BYTES
 from slicer_notebook.igtl.endpoint import DEFAULT_PORT, Endpoint, OnMessage, OnPeer, OnProblem
+from slicer_notebook.igtl.loop import READ
 from slicer_notebook.igtl.peer import Peer
 from slicer_notebook.igtl.queries import Provide, Stream
 
@@ -118,7 +118,7 @@ class Server(Endpoint):
 
     def _listen(self) -> None:
         if self._listener is not None:
-            self._loop.watch(self._listener, selectors.EVENT_READ, self._accept)
+            self._loop.watch(self._listener, READ, self._accept)
 
     def _accept(self, _events: int) -> None:
         listener = self._listener

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from slicer_notebook import igtl
 from slicer_notebook.errors import OpenIGTLinkError
-from tests.igtl.examples import MATRIX
+from tests.igtl.examples import MATRIX, only, wire
 
 
 def test_an_image_in_lps_says_where_it_is_in_ras() -> None:
@@ -109,3 +109,15 @@ def test_contents_are_equal_by_what_they_hold() -> None:
 def test_a_matrix_is_four_by_four(make: object) -> None:
     with pytest.raises(OpenIGTLinkError, match="wrong shape"):
         make(np.eye(3))  # type: ignore[operator]
+
+
+def test_a_matrix_is_the_record_s_own() -> None:
+    matrix = np.eye(4)
+    transform = igtl.Transform(matrix)
+    matrix[0, 3] = 5
+    assert transform.matrix[0, 3] == 0
+    came = only(igtl.Decoder().feed(wire(igtl.of_content(transform)))).content
+    assert isinstance(came, igtl.Transform)
+    assert igtl.Tool("again", came.matrix).matrix is came.matrix  # nobody can write to it: it need not be copied
+    with pytest.raises(ValueError, match="read-only"):
+        came.matrix[0, 3] = 1
