@@ -189,8 +189,12 @@ class Api:
         loop = asyncio.get_running_loop()
 
         def ended(asked: Any) -> None:
-            error = asked.exception()
-            result = None if error is not None else asked.result()
+            error, result = asked.exception(), None
+            if error is None:
+                try:
+                    result = results.settled(asked.result(), self._context.host.ref)
+                except Exception as exc:  # noqa: BLE001 - such as for want of memory: it belongs to the one who asked
+                    error = exc
             if not loop.is_closed():
                 loop.call_soon_threadsafe(job.end, result, error)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +16,7 @@ from slicer_notebook.gateways.api.failures import HttpError
 from slicer_notebook.gateways.media import MediaRange, choose
 from slicer_notebook.protocol.values import Array, NodeRef, check_array, printable
 
-__all__ = ["JSON", "NPY", "OCTETS", "answer", "json_of", "media_of", "nbytes_of"]
+__all__ = ["JSON", "NPY", "OCTETS", "answer", "json_of", "media_of", "nbytes_of", "settled"]
 
 JSON: Final = "application/json"
 NPY: Final = "application/x-npy"
@@ -25,6 +25,8 @@ OCTETS: Final = "application/octet-stream"
 MOST_VALUES: Final = 1_000_000
 #: Bytes of an array that go out at once.
 CHUNK: Final = 1 << 20
+#: Longer lists hold plain records, and no arrays.
+_SETTLED: Final = 1000
 #: Parts of a list that are looked at for its size.
 _LOOKED_AT: Final = 20
 _HEADERS: Final = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
@@ -49,6 +51,25 @@ def nbytes_of(value: Any) -> int:
     if isinstance(value, list | tuple) and value:
         return sum(map(nbytes_of, value[:_LOOKED_AT])) * len(value) // min(len(value), _LOOKED_AT)
     return 64
+
+
+def settled(value: Any, ref: Callable[[Any], NodeRef]) -> Any:
+    """A result that stays as it is: voxels that are the volume's own are whole, MRML nodes (of code) become references.
+
+    On the thread that has run the command: nothing can change in between.
+
+    Args:
+        ref: gives the reference of a MRML node.
+    """
+    if isinstance(value, np.ndarray):
+        return value if value.flags.owndata and value.flags.c_contiguous else np.array(value, order="C")
+    if isinstance(value, dict) and len(value) <= _SETTLED:
+        return {key: settled(each, ref) for key, each in value.items()}
+    if isinstance(value, list | tuple) and len(value) <= _SETTLED:
+        return [settled(each, ref) for each in value]
+    if hasattr(value, "IsA") and value.IsA("vtkMRMLNode"):
+        return ref(value)
+    return value
 
 
 class _Encoding:
@@ -148,16 +169,15 @@ def _array(array: Array, ranges: list[MediaRange], status: int) -> Response:
     if chosen == JSON:
         return Response(json_of(array), status, _HEADERS, media_type=JSON)
     check_array(array)
-    # A copy: the volume may change while a slow client takes it.
-    copied = np.array(array, order="C")
+    whole = np.ascontiguousarray(array)
     head = io.BytesIO()
     headers = dict(_HEADERS)
     if chosen == NPY:
-        np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(copied))
+        np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(whole))
     else:
-        headers |= {"X-Dtype": copied.dtype.str, "X-Shape": ",".join(map(str, copied.shape))}
-    headers["Content-Length"] = str(len(head.getvalue()) + copied.nbytes)
-    return StreamingResponse(_pieces(head.getvalue(), copied), status, headers, media_type=chosen)
+        headers |= {"X-Dtype": whole.dtype.str, "X-Shape": ",".join(map(str, whole.shape))}
+    headers["Content-Length"] = str(len(head.getvalue()) + whole.nbytes)
+    return StreamingResponse(_pieces(head.getvalue(), whole), status, headers, media_type=chosen)
 
 
 async def _pieces(head: bytes, array: Array) -> Any:

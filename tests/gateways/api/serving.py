@@ -17,6 +17,7 @@ from slicer_notebook.errors import JobCancelledError
 from slicer_notebook.gateways.api import ROOT, Api
 from slicer_notebook.gateways.api.failures import refusal
 from slicer_notebook.gateways.http import HttpServer
+from slicer_notebook.protocol.values import NodeRef
 
 __all__ = ["Run", "Served", "afresh", "events_of", "served"]
 
@@ -60,6 +61,9 @@ class FakeHost:
 
         threading.Thread(target=work, daemon=True).start()
         return asked
+
+    def ref(self, node: Any) -> NodeRef:
+        return NodeRef(node.GetID())
 
     def listen(self, heard: Callable[[str, Any], None]) -> Callable[[], None]:
         self.listeners.append(heard)

@@ -100,11 +100,23 @@ def test_arrays_in_pieces_and_as_raw_bytes(monkeypatch: pytest.MonkeyPatch) -> N
     assert body_of(raw) == array.tobytes()
 
 
-def test_an_array_is_as_it_was_when_it_was_asked_for() -> None:
-    array = np.zeros(4, dtype=np.int16)
-    response = results.answer(array, accepted([]))
-    array[:] = 1
-    assert np.load(io.BytesIO(body_of(response))).sum() == 0
+def test_a_result_is_as_it_was_when_the_command_ended() -> None:
+    class Node:
+        def IsA(self, name: str) -> bool:  # noqa: N802 - VTK's
+            return name == "vtkMRMLNode"
+
+    def ref(node: Any) -> NodeRef:
+        return NodeRef("n1")
+
+    voxels = np.zeros((4, 4), dtype=np.int16)
+    own = np.zeros(3)
+    found = results.settled({"live": (voxels[:2], voxels.T), "own": own, "nodes": [Node()], "n": 1}, ref)
+    voxels[:] = 1
+    assert all(each.sum() == 0 and each.flags.c_contiguous for each in found["live"])
+    assert found["own"] is own
+    assert found["nodes"] == [NodeRef("n1")]
+    many = [voxels[:1]] * 2000
+    assert results.settled(many, ref) is many
 
 
 @pytest.mark.parametrize(

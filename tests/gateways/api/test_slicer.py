@@ -20,6 +20,7 @@ from slicer_notebook.commands.registry import Command, all_commands
 from slicer_notebook.gateways.api.rights import HIDDEN, RIGHTS
 from tests.gateways.api.serving import events_of
 from tests.pacs.peers.data import Data
+from tests.pacs.retrieving import until
 
 #: Not given at random: they reach for other machines, or wait for them.
 AWAY = ("igtl.", "links.", "pacs.", "sample.", "scene.load_url")
@@ -158,6 +159,29 @@ def test_a_load_as_a_job(slicer: sn.Session, client: httpx.Client, pacs_data: Da
     assert events[-1]["event"] == "done"
     result = client.get(job["result_url"] if "result_url" in job else f"/jobs/{job['id']}/result").json()
     assert result["volumes"][0]["classes"][0] == "vtkMRMLScalarVolumeNode"
+
+
+def test_a_result_is_of_the_moment_when_its_job_ended(slicer: sn.Session, client: httpx.Client) -> None:
+    slicer.add_volume(np.zeros((2, 2, 2), dtype=np.int16), name="changing")
+    job = client.post("/commands/volume.array?wait=false", json={"node": "changing"}).json()
+    until(lambda: client.get(f"/jobs/{job['id']}").json()["state"] == "done")
+    slicer.run("slicer.util.arrayFromVolume(slicer.util.getNode('changing'))[:] = 7")
+    assert np.load(io.BytesIO(client.get(f"/jobs/{job['id']}/result").content)).sum() == 0
+    assert np.load(io.BytesIO(client.get("/volumes/changing/array").content)).sum() == 56
+
+
+def test_code_where_it_is_switched_on(slicer: sn.Session) -> None:
+    running = slicer.gateways.start("rest", port=0, allow=["exec"])
+    with httpx.Client(base_url=f"{running.url}/api/v1", timeout=60, trust_env=False) as client:
+        slicer.add_volume(np.zeros((2, 2, 2), dtype=np.int16), name="v")
+        node = "slicer.util.getNode('v')"
+        found = run(client, "code.eval", expression=f"[{node}, {{'a': slicer.util.arrayFromVolume({node})}}]")
+        assert found[0]["name"] == "v"
+        assert found[1]["a"]["shape"] == [2, 2, 2]
+        failed = client.post("/commands/code.run", json={"code": "1 / 0"})
+        assert (failed.status_code, failed.json()["error"]["kind"]) == (422, "RemoteError")
+        assert "ZeroDivisionError" in failed.json()["error"]["details"]["traceback"]
+    running.stop()
 
 
 def test_the_gateway_ends_while_a_client_listens(launched: sn.Session) -> None:
