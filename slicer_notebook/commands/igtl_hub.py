@@ -136,6 +136,7 @@ class Hub:
             client.wait_connected(timeout)
         except BaseException:
             client.stop()
+            self._closed(connection, for_good=True)
             raise
         with self._lock:
             self._clients[connection.id] = client
@@ -174,6 +175,11 @@ class Hub:
         if why and connection.id not in self._ending:
             connection.trouble(f"The connection has ended: {why}.")
         self._closed(connection, for_good=not again)
+        if not again:
+            with self._lock:
+                client = self._clients.pop(connection.id, None)
+            if client is not None:
+                client.stop()
 
     def _closed(self, connection: Connection, *, for_good: bool) -> None:
         with self._lock:

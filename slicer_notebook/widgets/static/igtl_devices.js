@@ -27,12 +27,13 @@ function render({ model, el }) {
   const questions = asker(model, line.waiting);
   const links = h("div", { class: "sn-igtl-links" });
   const body = h("tbody");
-  const names = ["Device", "Type", "Peer", "Messages", "Rate", "", "Last", "Node"];
+  const kinds = ["device", "type", "peer", "count", "rate", "graph", "node", "last"];
+  const heads = ["Device", "Type", "Peer", "Messages", "Rate", "Node", "Last"];
   const table = h("table", { class: "sn-igtl-table" },
-    h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col" }, name)))), body);
+    h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col", colspan: head === "Rate" ? 2 : null }, head)))), body);
   const empty = h("div", { class: "sn-empty" }, h("strong", {}, "No device has sent anything yet"),
     h("span", {}, "slicer.igtl.connect(host) connects to a tracker; slicer.gateways.start(\"igtl\") lets others connect."));
-  root.append(line.node, links, h("div", { class: "sn-igtl-scroll" }, table), empty);
+  root.append(line.node, links, h("div", { class: "sn-igtl-scroll", role: "region", "aria-label": "Devices", tabindex: "0" }, table), empty);
 
   const connections = new Map();
   const devices = new Map();
@@ -49,12 +50,12 @@ function render({ model, el }) {
       h("strong", {}, each.peer), h("span", { class: "sn-hint" }, `${each.state} · ${how}`),
       h("span", { class: "sn-hint" }, `${each.received.toLocaleString("en")} received, ${each.sent.toLocaleString("en")} sent`),
       each.status ? h("span", {}, each.status) : null,
-      last ? h("span", { class: "sn-warn" }, icon("warning"), `${last.text}${times}`) : null,
       ended ? null : h("button", {
         class: "sn-icon-button", type: "button", disabled: gone(), title: "End this connection",
         "aria-label": `End the connection with ${each.peer}`,
         onclick: () => questions.ask({ type: "disconnect", id: each.id }),
-      }, icon("close")));
+      }, icon("close")),
+      last ? h("span", { class: "sn-warn sn-igtl-problem" }, icon("warning"), h("span", {}, `${last.text}${times}`)) : null);
   }
 
   function drawLinks() {
@@ -66,14 +67,14 @@ function render({ model, el }) {
   function row(each) {
     let known = rows.get(each.id);
     if (!known) {
-      known = { cells: names.map((_, i) => h("td", { class: `sn-igtl-${["device", "type", "peer", "count", "rate", "graph", "last", "node"][i]}` })), rates: [] };
+      known = { cells: kinds.map((kind) => h("td", { class: `sn-igtl-${kind}` })), rates: [] };
       known.node = h("tr", {}, known.cells);
       rows.set(each.id, known);
       body.append(known.node);
     }
     known.rates.push(each.rate);
     if (known.rates.length > CURVE) known.rates.shift();
-    const [device, type, peer, number, rate, graph, last, node] = known.cells;
+    const [device, type, peer, number, rate, graph, node, last] = known.cells;
     const arrow = each.direction === "in" ? "←" : "→";
     const left = each.direction === "in" && each.shown > 0 && each.shown < each.count;
     device.textContent = each.device;
