@@ -187,8 +187,8 @@ async def _pieces(head: bytes, array: Array) -> Any:
         yield piece
 
 
-def _views(array: Array) -> Iterator[bytes]:
+def _views(array: Array) -> Iterator[memoryview]:
     if array.size:
         flat = array.reshape(-1).view(np.uint8).data
         for start in range(0, len(flat), CHUNK):
-            yield bytes(flat[start : start + CHUNK])
+            yield flat[start : start + CHUNK]
