@@ -453,8 +453,8 @@ NOTES = {
         "millisecond."
     ),
     "igtl_images": (
-        "As above, in turns. The C++ library counts its checksum byte by byte, which is most of its delay for a picture "
-        "of 6.2 MB; on a busy machine it falls behind."
+        "As above, in turns. The C++ library counts its checksum byte by byte, which is most of its delay for a "
+        "picture of 6.2 MB; on a busy machine it falls behind."
     ),
     "igtl_mrml_transforms": (
         "In a real Slicer: received, recorded, brought into the node on the main thread, and an observer of the node "
