@@ -20,9 +20,11 @@ host.layout = former
 """
 
 
-def test_views_of_every_layout_are_apart_and_within(slicer: sn.Session) -> None:
-    slicer.run(_PLACES)
-    found = slicer.eval("found")
+def test_views_of_every_layout_are_apart_and_within() -> None:
+    # In a Slicer of its own: views stay for ever, and take time of all tests that follow.
+    with sn.launch() as slicer:
+        slicer.run(_PLACES)
+        found = slicer.eval("found")
     assert len(found) > 20
     for layout, (boxes, names) in found.items():
         if not layout.startswith("Tabbed"):

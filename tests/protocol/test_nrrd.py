@@ -173,7 +173,9 @@ def encoded(values: Array, encoding: str, order: str) -> bytes:
     }[encoding]
 
 
-@pytest.mark.parametrize(("encoding", "order"), itertools.product(["raw", "gzip", "hex", "ascii"], ["little", "big"]))
+@pytest.mark.parametrize(
+    ("encoding", "order"), list(itertools.product(["raw", "gzip", "hex", "ascii"], ["little", "big"]))
+)
 @pytest.mark.parametrize(
     ("name", "dtype"), [("short", "i2"), ("unsigned char", "u1"), ("double", "f8"), ("uint32", "u4")]
 )

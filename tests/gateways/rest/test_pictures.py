@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import struct
+from collections.abc import Iterator
 
 import httpx
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 import slicer_notebook as sn
 from slicer_notebook.protocol.values import Array
-from tests.gateways.rest.conftest import picture, refused
+from tests.gateways.rest.conftest import AFFINE, client, picture, refused
 
 #: Grey of an octant: values 100 to 800 in a window of 0 to 1000.
 GREY = {value: round(value * 255 / 1000) for value in range(100, 900, 100)}
@@ -183,7 +184,7 @@ COLOURS = {"L": (1, 0, 0), "R": (0, 1, 0), "A": (0, 0, 1), "P": (1, 1, 0), "S": 
 @pytest.fixture
 def balls(slicer: sn.Session) -> None:
     """The balls, seen from the front."""
-    slicer.run(_BALLS.replace("(-60, 0, 0), (1, 0, 0)", "(-60, 0, 0), (1, 0, 0)"))
+    slicer.run(_BALLS)
 
 
 def ball_at(found: Array, across: float, down: float) -> str | None:
@@ -274,9 +275,19 @@ def test_mode_makes_movements_relative_to_the_start(rest: httpx.Client) -> None:
     assert not np.array_equal(again, far)
 
 
-@pytest.mark.usefixtures("balls")
-def test_the_view_that_was_asked_for(rest: httpx.Client, slicer: sn.Session) -> None:
+@pytest.fixture(scope="module")
+def apart() -> Iterator[tuple[sn.Session, httpx.Client]]:
+    """A Slicer for layouts with further views: views stay for ever, and take time of all tests that follow."""
+    with sn.launch() as session, client(session.call("gateways.start", kind="rest", port=0)) as found:
+        yield session, found
+
+
+def test_the_view_that_was_asked_for(apart: tuple[sn.Session, httpx.Client]) -> None:
+    slicer, rest = apart
+    slicer.clear()
     slicer.layout = "Dual3D"
+    slicer.run(_BALLS)
+    slicer.run("slicer.app.layoutManager().threeDWidget(1).threeDView().cameraNode().SetPosition(0, 500, 0)")
     names = [name for name in slicer.call("view.names") if slicer.call("view.state", name=name)["kind"] == "3d"]
     assert len(names) == 2
     before = picture(rest.get("/slicer/threeD", params={"view": names[0], "lookFromAxis": "A"}))
@@ -317,8 +328,10 @@ def test_the_screenshot_has_each_view_in_its_place(rest: httpx.Client, slicer: s
         "ThreeByThreeSlice", "CompareGrid", "FourUpTable", "SideBySide",
     ],
 )  # fmt: skip
-@pytest.mark.usefixtures("phantom")
-def test_every_layout_has_a_screenshot(rest: httpx.Client, slicer: sn.Session, layout: str) -> None:
+def test_every_layout_has_a_screenshot(apart: tuple[sn.Session, httpx.Client], voxels: Array, layout: str) -> None:
+    slicer, rest = apart
+    if not slicer.call("volume.list"):
+        slicer.add_volume(voxels, affine=AFFINE, name="v")
     slicer.layout = layout
     found = picture(rest.get("/slicer/screenshot"))
     assert found.shape == (1024, 1024, 3)
