@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import logging
+import re
 import socket
 import time
 import traceback
@@ -34,7 +35,12 @@ _CORS: Final = (
     (b"access-control-max-age", b"600"),
 )
 #: Headers of which two would say two things.
-_ONCE: Final = frozenset({b"host", b"origin", b"authorization", b"content-length"})
+_ONCE: Final = frozenset((
+    b"host", b"origin", b"referer", b"sec-fetch-site", b"authorization", b"x-slicer-token", b"content-length",
+    b"content-encoding", b"transfer-encoding",
+))  # fmt: skip
+#: A host and perhaps a port (RFC 9110 7.2), and nothing that a parser of URLs would cut off.
+_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^][/?#@\\:\s]+)(?::[0-9]*)?")
 #: Digits of a Content-Length: 10^18 bytes are an exabyte.
 _DIGITS: Final = 18
 #: Bytes of what was asked that are kept for the log.
@@ -129,7 +135,7 @@ class Guard:
         try:
             if refused is not None:
                 await self._refuse(scope, exchange.answer, *refused)
-            elif named and scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
+            elif named and _is_preflight(scope, headers):
                 await _preflight(exchange.answer, headers)
             else:
                 has_body = b"content-length" in headers or b"transfer-encoding" in headers
@@ -163,7 +169,7 @@ class Guard:
             refused = 403, "This machine has no such name. (--name NAME of slicer-notebook serve adds one.)"
         elif not named and not _is_no_page(headers):
             refused = 403, "A web page asks that was not named. (--origin ORIGIN of slicer-notebook serve names one.)"
-        elif self._token and not (named and scope["method"] == "OPTIONS") and not self._knows_token(headers):
+        elif self._token and not (named and _is_preflight(scope, headers)) and not self._knows_token(headers):
             refused = 401, "The token is missing or wrong. (Authorization: Bearer TOKEN, or X-Slicer-Token: TOKEN)"
         elif headers.get(b"content-encoding", b"identity").lower() != b"identity":
             refused = 415, "A compressed body is not taken."
@@ -212,6 +218,13 @@ class Guard:
         )
 
 
+def _is_preflight(scope: Scope, headers: dict[bytes, bytes]) -> bool:
+    """Whether a browser asks what a page may send (Fetch standard): answered here, and without a token, which it does
+    not send then. An OPTIONS that is none of these goes to the application like any request.
+    """
+    return scope["method"] == "OPTIONS" and b"access-control-request-method" in headers
+
+
 def _is_no_page(headers: dict[bytes, bytes]) -> bool:
     """Whether no page of another origin asks: a program, or what a person typed, or a page of this very server."""
     site = headers.get(b"sec-fetch-site")
@@ -235,10 +248,10 @@ def is_own_name(host: str, names: set[str], server: tuple[str, int | None] | Non
     """Whether a Host header (RFC 9110 7.2) names this machine: loopback, the address that the connection came to, or
     one of ``names``. A page whose name was made to point here (DNS rebinding) brings that name.
     """
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-    except ValueError:
+    found = _HOST.fullmatch(host)
+    if found is None:
         return False
+    name = found[1].strip("[]").lower()
     if name == "localhost" or name in names:
         return True
     try:

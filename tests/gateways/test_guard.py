@@ -39,7 +39,9 @@ def test_loopback_names_are_ours(host: str, plain: Served) -> None:
 @pytest.mark.parametrize(
     "host",
     ["evil.example", "evil.example:2016", "127.0.0.1.evil.example", "localhost.evil.example", "", "[::1", "10.0.0.1",
-     "evil@localhost.example", "127.0.0.1,evil.example"],
+     "evil@localhost.example", "127.0.0.1,evil.example", "evil.example@localhost", "localhost/.evil.example",
+     "localhost#.evil.example", "localhost?.evil.example", "localhost:evil.example", "[::1].evil.example",
+     "[::1]evil.example", "localhost .evil.example", "[localhost]", "::1"],
 )  # fmt: skip
 def test_other_names_point_here_by_no_will_of_ours(host: str, plain: Served) -> None:
     """DNS rebinding."""
@@ -79,6 +81,21 @@ def test_no_web_page_reaches_it_by_surprise(header: str, method: str, plain: Ser
     assert _status(plain, header, method=method) == 403
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ("Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: none"),
+        ("Referer: https://evil.example/", "Referer: http://127.0.0.1/"),
+        ("Origin: null", "Origin: http://127.0.0.1"),
+        ("Content-Encoding: gzip", "Content-Encoding: identity"),
+        ("X-Slicer-Token: a", "X-Slicer-Token: b"),
+    ],
+)
+def test_what_decides_comes_once(headers: tuple[str, str], plain: Served) -> None:
+    assert _status(plain, *headers) == 400
+    assert _status(plain, *reversed(headers)) == 400
+
+
 def test_its_own_pages_what_is_typed_and_programs_may() -> None:
     with served() as server:
         own = f"http://127.0.0.1:{server.port}"
@@ -112,6 +129,8 @@ def test_preflight_of_a_page_that_was_named_needs_no_token_and_what_follows_does
         assert "x-slicer-token" in headers["access-control-allow-headers"]
         assert headers["access-control-allow-private-network"] == "true"
         assert _status(server, f"Origin: {PAGE}") == 401
+        # No preflight: the application would be asked.
+        assert _status(server, f"Origin: {PAGE}", method="OPTIONS") == 401
         assert _status(server, f"Origin: {PAGE}", f"Authorization: Bearer {TOKEN}") == 200
 
 
