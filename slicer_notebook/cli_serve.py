@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from slicer_notebook.cli_pacs_transfer import ended_in_order
-from slicer_notebook.commands.gateways import is_loopback
 from slicer_notebook.errors import ArgumentError, SlicerNotebookError
+from slicer_notebook.pacs.checks import is_loopback
 from slicer_notebook.terminal import err, out, progress
 
 if TYPE_CHECKING:

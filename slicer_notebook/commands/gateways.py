@@ -10,7 +10,6 @@ tells of ``entries`` that changed, whole, with the ``lines`` that are new (the l
 
 from __future__ import annotations
 
-import ipaddress
 import itertools
 import logging
 import os
@@ -30,6 +29,7 @@ from slicer_notebook.commands.gateway import Context, Counts, Gateway, Line, Opt
 from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.registry import command
 from slicer_notebook.errors import ArgumentError, GatewayError, SlicerNotebookError
+from slicer_notebook.pacs.checks import is_loopback
 
 #: The entry points' group.
 GROUP: Final = "slicer_notebook.gateways"
@@ -244,14 +244,6 @@ def _class_of(kind: str) -> type[Gateway]:
             hint="pip install 'slicer-notebook[gateways]' in Slicer's Python",
         ) from None
     return made
-
-
-def is_loopback(bind: str) -> bool:
-    """Whether only this machine reaches that address."""
-    try:
-        return ipaddress.ip_address(bind).is_loopback
-    except ValueError:
-        return bind.lower() == "localhost"
 
 
 def _token_for(bind: str, token: str | None) -> str:

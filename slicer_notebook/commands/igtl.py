@@ -28,6 +28,7 @@ from slicer_notebook.commands.registry import NodeLike, command
 from slicer_notebook.errors import ArgumentError, DeadlineError, OpenIGTLinkError
 from slicer_notebook.igtl.contents import Command, Reply, StartStream
 from slicer_notebook.igtl.message import TYPES, Message
+from slicer_notebook.pacs.checks import is_loopback
 from slicer_notebook.protocol.values import Array, NodeRef
 
 __all__ = ["hub_of"]
@@ -71,6 +72,7 @@ def connect(
     port: int = PORT,
     version: int | None = None,
     take_all_as_ras: bool = False,
+    commands: bool | None = None,
     allow: list[str] | None = None,
     timeout: float = _CONNECT,
     reconnect: bool = True,
@@ -83,7 +85,9 @@ def connect(
         version: of the protocol, 1 to 3: how to speak until the server has shown what it knows. Without it, as all
             understand it (without metadata).
         take_all_as_ras: take the coordinates of an IMAGE as RAS whatever it says, as SlicerOpenIGTLink does.
-        allow: what commands that the server sends may do beside what is safe: "exec", "write", "delete".
+        commands: the server may give commands (COMMAND), as other programs may by /api/v1. Without it, only a server of
+            this very machine: what they can be told goes to whoever asks.
+        allow: what they may do beside: "exec", "write", "quit".
         timeout: seconds.
         reconnect: connect again when the connection was lost, until it is ended.
 
@@ -104,6 +108,7 @@ def connect(
         timeout=timeout,
         reconnect=reconnect,
         as_ras=take_all_as_ras,
+        obeys=is_loopback(server) if commands is None else commands,
         allow=check_allowed(allow or []),
         by=by,
     )

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
-from slicer_notebook.commands.gateway import Line
+from slicer_notebook.commands.gateway import Allowed, Line
 from slicer_notebook.igtl.message import Message
 
 __all__ = ["Connection", "Link"]
@@ -48,7 +48,9 @@ class Connection:
     kind: Literal["client", "server"]
     peer: str
     as_ras: bool = False
-    allow: tuple[str, ...] = ()
+    #: the peer's COMMANDs are run, as far as `allow` goes
+    obeys: bool = True
+    allow: tuple[Allowed, ...] = ()
     files: tuple[str, ...] | None = None
     #: path of the DICOM index that its commands use; None for the user's own
     database: str | None = None

@@ -1,23 +1,21 @@
 """COMMAND of OpenIGTLink: a peer runs a command of the session, as far as its connection allows.
 
-The message's name is the command's. Its text is the arguments: a JSON object, or XML as OpenIGTLinkIO sends it
-(``<Command Name="volume.info" node="MRHead"/>``, each attribute an argument). The answer's text is the result as JSON;
-its metadata say ``Status`` (SUCCESS or FAIL) and ``ErrorMessage``.
+It may what every program may that is no notebook (`commands.rights`). The message's name is the command's. Its text is
+the arguments: a JSON object, or XML as OpenIGTLinkIO sends it (``<Command Name="volume.info" node="MRHead"/>``, each
+attribute an argument). The answer's text is the result as JSON; its metadata say ``Status`` (SUCCESS or FAIL) and
+``ErrorMessage``.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from base64 import b64encode
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from slicer_notebook.commands import registry
-from slicer_notebook.commands.gateway import Allowed
+from slicer_notebook.commands import registry, rights
+from slicer_notebook.commands.gateway import Options
 from slicer_notebook.commands.host import Asked, Host
 from slicer_notebook.errors import (
     ArgumentError,
@@ -33,59 +31,8 @@ from slicer_notebook.protocol.values import NodeRef
 if TYPE_CHECKING:
     from slicer_notebook.commands.igtl_connections import Connection
 
-__all__ = ["FREE", "READING", "SWITCHED", "answer_text", "begin", "failure", "outcome"]
+__all__ = ["answer_text", "begin", "failure", "outcome"]
 
-#: What any peer may do: a closed list. It reads and changes the scene and the views, and loads what is in the index; it
-#: touches no file, fetches nothing, deletes nothing and ends nothing.
-FREE: Final = frozenset(
-    {
-        "dicom.attributes", "dicom.catalogue", "dicom.detail", "dicom.displayed", "dicom.front", "dicom.header",
-        "dicom.load", "dicom.open", "dicom.plan", "dicom.series", "dicom.studies", "dicom.thumbnail",
-        "loads.add", "loads.list", "loads.loaded",
-        "markups.add", "markups.labels", "markups.list", "markups.move_point", "markups.points", "markups.set_points",
-        "model.points", "model.triangles",
-        "node.attributes", "node.rename", "node.set_attribute", "node.show",
-        "scene.node", "scene.nodes", "scene.properties", "scene.select",
-        "segmentation.list", "segmentation.mask", "segmentation.segments",
-        "sequence.array", "sequence.index", "sequence.info", "sequence.item", "sequence.proxy", "sequence.select",
-        "sequence.strip",
-        "session.info", "session.ping", "session.version",
-        "table.columns",
-        "transform.add", "transform.harden", "transform.set_on", "transform.track",
-        "view.background", "view.fit", "view.image", "view.layout", "view.layout_image", "view.names", "view.picture",
-        "view.png", "view.set", "view.set_layout", "view.slice_image", "view.state", "view.three_d_image",
-        "volume.add", "volume.affine", "volume.array", "volume.cycle", "volume.histogram", "volume.info", "volume.list",
-        "volume.render", "volume.render_presets", "volume.set_affine", "volume.set_array", "volume.set_window_level",
-        "volume.window_level",
-    }
-)  # fmt: skip
-#: What reads files: for programs of this machine, which connect to our server, in the folders that it is limited to.
-READING: Final = frozenset({"dicom.index", "dicom.plan_files", "scene.load"})
-#: What must be switched on.
-SWITCHED: Final[dict[str, Allowed]] = {
-    "code.call": "exec",
-    "code.define": "exec",
-    "code.eval": "exec",
-    "code.run": "exec",
-    "loads.cancel": "delete",
-    "loads.clear": "delete",
-    "node.export": "write",
-    "node.remove": "delete",
-    "node.save": "write",
-    "scene.clear": "delete",
-    "scene.remove": "delete",
-    "scene.save": "write",
-    "sequence.remove": "delete",
-    "session.quit": "quit",
-}
-#: Arguments that name files.
-_PATHS: Final = ("path", "paths")
-#: Arguments that are not a peer's to give.
-_OURS: Final = frozenset({"agreed", "by", "database", "owner", "person"})
-#: Options of readers and writers that name further files.
-_NAMING_FILES: Final = frozenset({"directory", "fileName", "fileNames", "filename", "filenames", "path", "uri", "url"})
-#: What may be loaded where files are limited to folders: formats whose files name no others.
-_WHOLE: Final = (".nii", ".nii.gz", ".stl", ".ply", ".vtk", ".vtp", ".png", ".jpg", ".jpeg", ".csv", ".tsv")
 #: Values of an array that go into JSON; a volume is asked for by GET_IMAGE.
 MOST_VALUES: Final = 100_000
 #: Characters of a text that are taken.
@@ -104,70 +51,21 @@ def begin(host: Host, command: Command, connection: Connection) -> Asked:
         raise CommandNotFoundError(
             f"There is no command {name!r}.", expected="a command's name, such as volume.info", got=repr(name)
         )
-    _check_right(name, connection)
-    _check_arguments(args, connection.files, reads=name in READING)
-    if "database" in registry.get(name).signature.parameters:
-        args["database"] = connection.database
-    return host.ask(name, args)
-
-
-def _check_right(name: str, connection: Connection) -> None:
-    needed = SWITCHED.get(name)
-    if needed is not None and needed not in connection.allow:
+    if not connection.obeys:
         raise LinkRefusedError(
-            f"The command {name} is off for other programs.",
-            expected=f"{needed!r} switched on",
-            got=", ".join(connection.allow) or "nothing switched on",
-            hint=f"start the gateway, or connect, with allow=[{needed!r}]",
+            "Commands of this peer are not taken: it is another machine, and was not allowed to give any.",
+            hint="who connects to it allows them: slicer.igtl.connect(..., commands=True)",
             details={"action": "refuse"},
         )
-    if name in READING and connection.kind != "server" and "exec" not in connection.allow:
-        raise LinkRefusedError(
-            f"The command {name} reads files, which is for programs that connect to this Slicer's own server.",
-            details={"action": "refuse"},
-        )
-    if needed is None and name not in FREE and name not in READING:
-        raise LinkRefusedError(
-            f"The command {name} is not for other programs over OpenIGTLink.",
-            expected="a command about the scene, its nodes, the views or the index",
-            got=name,
-            details={"action": "refuse"},
-        )
-
-
-def _check_arguments(args: dict[str, Any], files: Sequence[str] | None, *, reads: bool) -> None:
-    theirs = _OURS & args.keys()
-    options = args.get("properties")
-    if isinstance(options, dict):
-        theirs |= _NAMING_FILES & options.keys()
+    options = Options(allow=connection.allow, files=connection.files, database=connection.database)
+    right = rights.check_right(options, name)
+    theirs = rights.HIDDEN.keys() & args.keys() | rights.FIXED.keys() & args.keys()
     if theirs:
         raise ArgumentError("These arguments are not a peer's to give.", expected="others", got=", ".join(theirs))
-    for key in _PATHS:
-        given = args.get(key)
-        for path in given if isinstance(given, list) else [given]:
-            if path is not None:
-                _check_path(path, files, whole=reads and key == "path")
-
-
-def _check_path(path: Any, folders: Sequence[str] | None, *, whole: bool) -> None:
-    if not isinstance(path, str) or "\0" in path or not os.path.isabs(path):
-        raise ArgumentError("That is no path.", expected="an absolute path where Slicer runs", got=repr(path)[:80])
-    if folders is None:
-        return
-    real = Path(os.path.realpath(path))
-    if not any(real.is_relative_to(os.path.realpath(folder)) for folder in folders):
-        raise LinkRefusedError(
-            "That file is in no folder that other programs may use.",
-            hint="start the gateway with its folder in files=[...]",
-            details={"action": "refuse"},
-        )
-    if whole and not real.name.lower().endswith(_WHOLE):
-        raise LinkRefusedError(
-            "A file that may name further files is not loaded where files are limited to folders.",
-            expected=", ".join(_WHOLE),
-            got=real.suffix,
-            details={"action": "refuse"},
-        )
+    definition = registry.get(name)
+    args = rights.with_real_paths(options, right, args)
+    own = {key: value for key, value in rights.FIXED.items() if key in definition.signature.parameters}
+    return host.ask(name, {**args, **own, **rights.fixed(options, definition, "OpenIGTLink")})
 
 
 def _name_and_arguments(command: Command) -> tuple[str, dict[str, Any]]:

@@ -171,7 +171,7 @@ def sample(host: Host, name: str) -> list[NodeRef]:
 
     Raises:
         ArgumentError: there is no such name.
-        SlicerNotebookError: it could not be fetched.
+        LinkError, PacsError, FileFormatError, StorageError: it could not be fetched, is not what it was, or not kept.
     """
     if name == OURS:
         return _load_ours(host)

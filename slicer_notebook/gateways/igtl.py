@@ -10,11 +10,11 @@ import threading
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from slicer_notebook.commands.gateway import Context, Line
-from slicer_notebook.commands.gateways import is_loopback
 from slicer_notebook.commands.igtl_connections import Connection
 from slicer_notebook.commands.igtl_hubs import PORT, Reception, hub_of
 from slicer_notebook.errors import GatewayError, OpenIGTLinkError
 from slicer_notebook.igtl.message import Message
+from slicer_notebook.pacs.checks import is_loopback
 
 if TYPE_CHECKING:
     from slicer_notebook.igtl.peer import Peer

@@ -432,6 +432,7 @@ class Igtl(_Sending):
         *,
         version: int | None = None,
         take_all_as_ras: bool = False,
+        commands: bool | None = None,
         allow: Iterable[str] = (),
         timeout: float = _CONNECT,
         reconnect: bool = True,
@@ -444,7 +445,9 @@ class Igtl(_Sending):
             version: of the protocol, 1, 2 or 3: how to speak until the server has shown what it knows. Metadata of
                 nodes are sent by version 3 only.
             take_all_as_ras: take the coordinates of an IMAGE as RAS whatever it says, as SlicerOpenIGTLink does.
-            allow: what commands that the server sends may do beside what is safe: "exec", "write", "delete".
+            commands: the server may give commands (COMMAND), as other programs may by /api/v1. Without it, only a
+                server of this very machine: what they can be told goes to whoever asks.
+            allow: what they may do beside: "exec", "write", "quit".
             timeout: seconds.
             reconnect: connect again when the connection was lost, until it is closed.
 
@@ -456,7 +459,7 @@ class Igtl(_Sending):
             raise ArgumentError("What is allowed is a list.", expected='["write"]', got=repr(allow))
         entry = self._session.call(
             "igtl.connect", server=host, port=port, version=version, take_all_as_ras=take_all_as_ras,
-            allow=list(allow), timeout=timeout, reconnect=reconnect, by=self._session.name,
+            commands=commands, allow=list(allow), timeout=timeout, reconnect=reconnect, by=self._session.name,
         )  # fmt: skip
         return Connection(self._session, entry)
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from slicer_notebook.commands import registry
+from slicer_notebook.commands import registry, rights
 from slicer_notebook.commands.registry import Command
 from slicer_notebook.errors import ArgumentError, DeadlineError, SlicerNotebookError
-from slicer_notebook.gateways.api import arguments, events, openapi, results, rights
+from slicer_notebook.gateways.api import arguments, events, openapi, results
 from slicer_notebook.gateways.api.failures import HttpError, described, response_of
 from slicer_notebook.gateways.api.jobs import Job, Jobs
 from slicer_notebook.gateways.api.natural import NATURAL, Natural
@@ -115,7 +115,7 @@ class Api:
         """One of them."""
         command = registry.get(request.path_params["name"])
         if rights.right_of(command.name).kind == "not offered":
-            rights.check_allowed(self._context, command.name)
+            rights.check_right(self._context.options, command.name)
         return _json(openapi.described(self._context, command))
 
     # -- commands -----------------------------------------------------------------------------------------------------
@@ -124,14 +124,14 @@ class Api:
         """A command with the arguments of the body."""
         name = request.path_params["name"]
         command = registry.get(name)
-        right = rights.check_allowed(self._context, name)
+        right = rights.check_right(self._context.options, name)
         wait = _wait(request)
         given = await arguments.read_body(request, command)
         return await self._run(request, command, right, given, wait)
 
     async def natural(self, route: Natural, request: Request) -> Response:
         """A command by its natural URL."""
-        right = rights.check_allowed(self._context, route.command)
+        right = rights.check_right(self._context.options, route.command)
         command = registry.get(route.command)
         given = await _given(request, route, command)
         return await self._run(request, command, right, given, WAIT)
@@ -151,9 +151,9 @@ class Api:
             if name in command.signature.parameters:
                 args.setdefault(name, value)
         # Names first, so that an unknown argument is told of before a path that is not there.
-        command.bind_names({**args, **rights.fixed(self._context, command)})
-        args = await asyncio.to_thread(rights.with_real_paths, self._context, right, args)
-        job = self._begin(command, {**args, **rights.fixed(self._context, command)})
+        command.bind_names({**args, **rights.fixed(self._context.options, command, "REST API")})
+        args = await asyncio.to_thread(rights.with_real_paths, self._context.options, right, args)
+        job = self._begin(command, {**args, **rights.fixed(self._context.options, command, "REST API")})
         if wait <= 0:
             return self._accepted(job)
         gone = asyncio.ensure_future(_disconnected(request))

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from slicer_notebook import __version__, errors
 from slicer_notebook.commands.registry import Command
+from slicer_notebook.commands.rights import HIDDEN, offered, right_of
 from slicer_notebook.gateways.api.failures import STATUSES
 from slicer_notebook.gateways.api.natural import NATURAL, Natural
 from slicer_notebook.gateways.api.results import JSON, NPY, OCTETS
-from slicer_notebook.gateways.api.rights import HIDDEN, offered, right_of
 from slicer_notebook.gateways.api.schema import (
     COMPONENTS,
     Schema,

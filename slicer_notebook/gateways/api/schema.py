@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from slicer_notebook.commands.registry import Command
-from slicer_notebook.gateways.api.rights import FIXED, HIDDEN
+from slicer_notebook.commands.rights import FIXED, HIDDEN
 from slicer_notebook.protocol.values import NodeRef
 
 __all__ = ["COMPONENTS", "Doc", "arguments_schema", "doc_of", "is_array", "is_bytes", "schema_of"]

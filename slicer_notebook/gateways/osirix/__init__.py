@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from slicer_notebook.commands.paths import readable
 from slicer_notebook.errors import ArgumentError, LinkRefusedError, PathNotFoundError, SlicerNotebookError
 from slicer_notebook.gateways.http import HttpServer
 from slicer_notebook.gateways.osirix.xmlrpc import MAX_BODY, RequestError, nil, of_query, request, response
-from slicer_notebook.gateways.paths import readable
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -54,7 +54,7 @@ def _path_refused(context: Context, method: str, params: dict[str, Any]) -> dict
     if method.lower() != "opendb" or not isinstance(path, str) or not path:
         return None
     try:
-        readable(context, path)
+        readable(context.options, path)
     except LinkRefusedError as exc:
         return {"status": 403, "error": "403", "why": exc.message}
     except (PathNotFoundError, ArgumentError):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from slicer_notebook.commands.paths import self_contained, writable
 from slicer_notebook.errors import ArgumentError, LinkRefusedError, NodeNotFoundError
-from slicer_notebook.gateways.paths import writable
 from slicer_notebook.gateways.rest.answers import in_json
-from slicer_notebook.gateways.rest.files import local_path, to_read
+from slicer_notebook.gateways.rest.files import local_path
 from slicer_notebook.links.masking import masked_url
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ async def mrml_file(ask: Ask) -> Response:
     path = local_path(ask.given.get("url"), ask.given.get("localfile"))
     if path is None:
         raise ArgumentError("A node is saved to a file of this machine.", expected="a file: URL", got="another one")
-    target = writable(ask.context, path)
+    target = writable(ask.context.options, path)
     found = await ask.call("scene.select", **ask.selector())
     if not found:
         raise NodeNotFoundError("No node of the scene is like that.", got=", ".join(ask.selector().values()) or None)
@@ -92,7 +92,10 @@ async def _load(ask: Ask) -> Response:
     filetype = ask.need("filetype")
     if path is not None:
         found = await ask.call(
-            "scene.load", path=to_read(ask.context, path), filetype=filetype, properties=_properties(ask)
+            "scene.load",
+            path=str(self_contained(ask.context.options, path)),
+            filetype=filetype,
+            properties=_properties(ask),
         )
     else:
         assert url is not None
@@ -109,7 +112,7 @@ async def _reload(ask: Ask) -> Response:
     sources = await ask.call("scene.sources", **ask.selector())
     if ask.context.options.files is not None:
         for path in sources.values():
-            to_read(ask.context, path)
+            self_contained(ask.context.options, path)
     done = await ask.call("scene.reload", ids=list(sources)) if sources else []
     return in_json({"success": True, "reloadedNodeIDs": done} if done else {"success": False})
 

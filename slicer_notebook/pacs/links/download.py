@@ -6,17 +6,20 @@ import os
 import re
 import uuid
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 import msgspec
 
-from slicer_notebook.errors import LinkError, StorageError
+from slicer_notebook.errors import LinkError, SlicerNotebookError, StorageError
+from slicer_notebook.links.bundles import NotWholeError, archive_members, scene_leads_elsewhere
 from slicer_notebook.links.hosts import Address
 from slicer_notebook.links.masking import printable
 from slicer_notebook.links.parse import is_script
+from slicer_notebook.links.whole import HEAD_BYTES, header_leads_elsewhere, leads_elsewhere
 from slicer_notebook.pacs.arrivals import RESERVE, Arrivals, free_bytes
 from slicer_notebook.pacs.links.contents import ACCEPT, take
 from slicer_notebook.pacs.links.fetching import Body, Fetcher
@@ -34,15 +37,6 @@ DATA_SUFFIXES: Final = (
     ".seg.nrrd", ".seq.nrrd", ".nii.gz", ".mrk.json", ".nrrd", ".nii", ".mha", ".mrb", ".stl", ".ply", ".obj", ".vtk",
     ".vtp", ".vtu", ".fcsv", ".csv", ".tsv", ".tfm", ".h5",
 )  # fmt: skip
-#: Bytes of a header that is looked through for names of other files (NRRD: "data file", MetaImage: "ElementDataFile").
-_HEADER: Final = 64 << 10
-_ELSEWHERE: Final = re.compile(
-    rb"^\s*(?:data ?file\s*:|datafile\s*:|ElementDataFile\s*=(?!\s*LOCAL\s*$))", re.IGNORECASE | re.MULTILINE
-)
-#: Names of other files in a scene: absolute ones, addresses, and what leads out of the bundle.
-_SCENE_ELSEWHERE: Final = re.compile(
-    rb'(?:fileName|fileListMember\d*|uri)\s*=\s*"(?:/|\\|[A-Za-z]:|[a-z]+://|[^"]*\.\.[/\\]|[^"]*%2e%2e)', re.IGNORECASE
-)
 _MOST_NAME: Final = 100
 
 
@@ -167,12 +161,10 @@ def _check(path: Path, fetcher: Fetcher) -> None:
     name = path.name.lower()
     if name.endswith(".mrb"):
         _check_bundle(path, fetcher)
-    elif name.endswith((".nrrd", ".mha")):
+    else:
         with path.open("rb") as file:
-            head = file.read(_HEADER)
-        # An NRRD header ends at an empty line, a MetaImage one at ElementDataFile.
-        head = re.split(rb"\r?\n\r?\n", head, maxsplit=1)[0] if name.endswith(".nrrd") else head
-        if _ELSEWHERE.search(head):
+            head = file.read(HEAD_BYTES)
+        if leads_elsewhere(name, head):
             raise _names_others()
 
 
@@ -183,25 +175,47 @@ def _names_others() -> LinkError:
 
 
 def _check_bundle(path: Path, fetcher: Fetcher) -> None:
-    """A scene bundle: what it unpacks to is within limits, and its scene names no file outside."""
-    limits = fetcher.limits
+    """A scene bundle: what it unpacks to is within limits, and nothing in it names a file outside."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            size = sum(each.file_size for each in members)
-            packed = sum(each.compress_size for each in members)
-            # Meshes and label maps pack well: a bundle is taken for a bomb by its size as a whole.
-            bomb = size > limits.small and size > limits.ratio * max(1, packed)
-            if len(members) > limits.instances or size > limits.most_bytes or bomb:
-                raise fetcher.too_much("a bundle that unpacks to more than is taken")
-            if size + RESERVE > free_bytes(path.parent):
-                raise StorageError("There is no room to unpack the bundle.", hint="Make room.")
-            for each in members:
-                if not each.filename.lower().endswith(".mrml"):
-                    continue
-                if each.file_size > limits.small or _SCENE_ELSEWHERE.search(archive.read(each)):
-                    raise _names_others()
-    except (zipfile.BadZipFile, RuntimeError, ValueError, EOFError) as exc:
-        if isinstance(exc, LinkError):
+        with path.open("rb") as file:
+            with zipfile.ZipFile(file) as archive:
+                _check_sizes(archive.infolist(), path, fetcher)
+            for archive, member in archive_members(file):
+                if member.filename.lower().endswith(".mrb"):
+                    with archive.open(member) as inner:
+                        _check_inner(inner, path, fetcher)
+                else:
+                    _check_in_bundle(archive, member, fetcher)
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, ValueError, EOFError, OverflowError) as exc:
+        if isinstance(exc, SlicerNotebookError):
             raise
         raise LinkError("The bundle is broken.", expected="a whole .mrb", got=type(exc).__name__) from None
+    except NotWholeError as exc:
+        raise LinkError("The bundle is not unpacked.", expected="a .mrb as Slicer writes it", got=exc.why) from None
+
+
+def _check_sizes(members: list[zipfile.ZipInfo], path: Path, fetcher: Fetcher) -> None:
+    limits = fetcher.limits
+    size = sum(each.file_size for each in members)
+    packed = sum(each.compress_size for each in members)
+    # Meshes and label maps pack well: a bundle is taken for a bomb by its size as a whole.
+    bomb = size > limits.small and size > limits.ratio * max(1, packed)
+    if len(members) > limits.instances or size > limits.most_bytes or bomb:
+        raise fetcher.too_much("a bundle that unpacks to more than is taken")
+    if size + RESERVE > free_bytes(path.parent):
+        raise StorageError("There is no room to unpack the bundle.", hint="Make room.")
+
+
+def _check_inner(inner: IO[bytes], path: Path, fetcher: Fetcher) -> None:
+    with zipfile.ZipFile(inner) as archive:
+        _check_sizes(archive.infolist(), path, fetcher)
+
+
+def _check_in_bundle(archive: zipfile.ZipFile, member: zipfile.ZipInfo, fetcher: Fetcher) -> None:
+    if member.filename.lower().endswith(".mrml"):
+        if member.file_size > fetcher.limits.small or scene_leads_elsewhere(archive.read(member)):
+            raise _names_others()
+        return
+    with archive.open(member) as file:
+        if header_leads_elsewhere(member.filename, file.read(HEAD_BYTES)):
+            raise _names_others()

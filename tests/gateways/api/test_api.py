@@ -327,7 +327,7 @@ def test_the_log_says_why_and_keeps_no_arguments(web: Served) -> None:
 def test_random_arguments_make_no_failure(web: Served, data: st.DataObject) -> None:
     """Whatever JSON comes to whatever command: it is refused, or it fits and the command is asked."""
     from slicer_notebook.commands.registry import all_commands
-    from slicer_notebook.gateways.api.rights import RIGHTS
+    from slicer_notebook.commands.rights import RIGHTS
 
     free = [each for each in all_commands() if RIGHTS.get(each.name) and RIGHTS[each.name].kind == "free"]
     command = data.draw(st.sampled_from(free))

@@ -16,10 +16,10 @@ import pytest
 
 from slicer_notebook.commands.gateway import Context, Options
 from slicer_notebook.commands.registry import all_commands, get
+from slicer_notebook.commands.rights import HIDDEN, RIGHTS
 from slicer_notebook.gateways.api import openapi
 from slicer_notebook.gateways.api.natural import NATURAL
 from slicer_notebook.gateways.api.page import CSP, page
-from slicer_notebook.gateways.api.rights import HIDDEN, RIGHTS
 from slicer_notebook.gateways.api.schema import COMPONENTS, arguments_schema, doc_of, schema_of
 from tests.gateways.api.serving import Served, served
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import slicer_notebook as sn
 from slicer_notebook.commands.registry import Command, all_commands
-from slicer_notebook.gateways.api.rights import HIDDEN, RIGHTS
+from slicer_notebook.commands.rights import HIDDEN, RIGHTS
 from tests.gateways.api.serving import events_of
 from tests.pacs.peers.data import Data
 from tests.pacs.retrieving import until

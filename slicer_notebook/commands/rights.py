@@ -9,14 +9,14 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
+from slicer_notebook.commands.paths import readable, self_contained, writable
 from slicer_notebook.commands.registry import Command
 from slicer_notebook.errors import ArgumentError, CommandNotFoundError, LinkRefusedError
-from slicer_notebook.gateways.paths import readable, writable
 
 if TYPE_CHECKING:
-    from slicer_notebook.commands.gateway import Allowed, Context
+    from slicer_notebook.commands.gateway import Allowed, Options
 
-__all__ = ["FIXED", "HIDDEN", "RIGHTS", "Right", "check_allowed", "fixed", "offered", "right_of", "with_real_paths"]
+__all__ = ["FIXED", "HIDDEN", "RIGHTS", "Right", "check_right", "fixed", "offered", "right_of", "with_real_paths"]
 
 Kind = Literal["free", "reads files", "exec", "write", "delete", "quit", "not offered"]
 
@@ -125,7 +125,7 @@ RIGHTS: Final[dict[str, Right]] = {
     "node.export": Right("write", "writes a file", ("path",), properties="properties"),
     "scene.save": Right("write", "writes a file", ("path",)),
     "session.quit": Right("quit", "ends Slicer"),
-    **_all("free", "reads again the files that nodes came from", "scene.reload"),
+    "scene.reload": Right("free", "reads again the files that nodes came from, wherever they are", anywhere=True),
     **_all("free", "fetches sample data that is known, and checks it", "sample.load", "sample.names"),
     "scene.load_url": Right("free", "fetches a file by http, as SlicerWeb's POST /mrml does", anywhere=True),
     **_all(
@@ -175,7 +175,7 @@ def offered(commands: Iterable[Command]) -> list[Command]:
     return [command for command in commands if right_of(command.name).kind != "not offered"]
 
 
-def check_allowed(context: Context, name: str) -> Right:
+def check_right(options: Options, name: str) -> Right:
     """What the command needs, if this server has it.
 
     Raises:
@@ -185,17 +185,17 @@ def check_allowed(context: Context, name: str) -> Right:
     right = right_of(name)
     if right.kind == "not offered":
         raise CommandNotFoundError(
-            f"The command {name!r} is not offered here.", expected="one of GET /api/v1/commands", hint=right.why
+            f"The command {name!r} is not offered here.", expected="one that other programs may give", hint=right.why
         )
     if right.kind not in ("free", "reads files"):
         switch = cast("Allowed", right.kind)
-        if not context.allows(switch):
+        if switch not in options.allow:
             raise LinkRefusedError(
                 f"The command {name!r} is off: it {right.why}.",
                 hint=f"slicer-notebook serve --allow {switch}, or gateways.start(..., allow=[{switch!r}])",
                 details={"needs": switch},
             )
-    if right.anywhere and context.options.files is not None:
+    if right.anywhere and options.files is not None:
         raise LinkRefusedError(
             f"The command {name!r} is off where files are limited to folders.",
             got="a file from elsewhere, which may name files of this machine",
@@ -204,13 +204,13 @@ def check_allowed(context: Context, name: str) -> Right:
     return right
 
 
-def fixed(context: Context, command: Command) -> dict[str, Any]:
-    """Values of the arguments that no client gives."""
-    values = {"database": context.options.database, "by": "REST API", "agreed": False, "owner": None, "allow": None}
+def fixed(options: Options, command: Command, by: str) -> dict[str, Any]:
+    """Values of the arguments that no client gives; ``by``: who asks, in words."""
+    values = {"database": options.database, "by": by, "agreed": False, "owner": None, "allow": None}
     return {name: values[name] for name in HIDDEN if name in command.signature.parameters}
 
 
-def with_real_paths(context: Context, right: Right, args: Mapping[str, Any]) -> dict[str, Any]:
+def with_real_paths(options: Options, right: Right, args: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments, their paths as those of files that may be read or written.
 
     Raises:
@@ -222,25 +222,20 @@ def with_real_paths(context: Context, right: Right, args: Mapping[str, Any]) -> 
     for name in right.paths:
         given = found.get(name)
         if isinstance(given, str):
-            found[name] = _real(context, right, given)
+            found[name] = _real(options, right, given)
         elif isinstance(given, list):
-            found[name] = [_real(context, right, each) if isinstance(each, str) else each for each in given]
-    options = found.get(right.properties)
-    if isinstance(options, dict) and (named := _NAMING_FILES & options.keys()):
+            found[name] = [_real(options, right, each) if isinstance(each, str) else each for each in given]
+    further = found.get(right.properties)
+    if isinstance(further, dict) and (named := _NAMING_FILES & further.keys()):
         raise ArgumentError(
             "A further file cannot be named among the options.", expected="one file", got=", ".join(sorted(named))
         )
     return found
 
 
-def _real(context: Context, right: Right, path: str) -> str:
+def _real(options: Options, right: Right, path: str) -> str:
     if right.uids and _UID.fullmatch(path):
         return path
     if right.kind == "write":
-        return str(writable(context, path))
-    if right.properties:
-        # Here, since the REST gateway's package imports this one.
-        from slicer_notebook.gateways.rest.files import to_read
-
-        return to_read(context, path)
-    return str(readable(context, path))
+        return str(writable(options, path))
+    return str((self_contained if right.properties else readable)(options, path))

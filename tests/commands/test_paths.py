@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from slicer_notebook.commands.gateway import Context, Options
+from slicer_notebook.commands.gateway import Allowed, Options
+from slicer_notebook.commands.paths import of_file_url, readable, writable
 from slicer_notebook.errors import ArgumentError, LinkRefusedError, PathNotFoundError
-from slicer_notebook.gateways.paths import of_file_url, readable, writable
 
 
-def context(*folders: Path, allow: tuple[str, ...] = ()) -> Context:
-    options = Options(files=tuple(map(str, folders)) if folders else None, allow=allow)  # type: ignore[arg-type]
-    return Context(None, options, lambda line: None)  # type: ignore[arg-type] - it asks no Slicer
+def options(*folders: Path, allow: tuple[Allowed, ...] = ()) -> Options:
+    return Options(files=tuple(map(str, folders)) if folders else None, allow=allow)
 
 
 @pytest.fixture
@@ -30,12 +29,12 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_without_folders_all_files_may_be_read(folders: tuple[Path, Path]) -> None:
     for folder in folders:
-        assert readable(context(), str(folder / "a.nrrd")) == folder / "a.nrrd"
+        assert readable(options(), str(folder / "a.nrrd")) == folder / "a.nrrd"
 
 
 def test_links_are_followed_before_it_is_looked_where_they_lead(folders: tuple[Path, Path]) -> None:
     inside, outside = folders
-    limited = context(inside, allow=("write",))
+    limited = options(inside, allow=("write",))
     assert readable(limited, str(inside / "a.nrrd")) == inside / "a.nrrd"
     assert readable(limited, str(outside / "back" / "a.nrrd")) == inside / "a.nrrd"
     for path in ("link.nrrd", "folder/a.nrrd", "../outside/a.nrrd", "../inside2/a.nrrd", "/etc/hostname"):
@@ -45,7 +44,7 @@ def test_links_are_followed_before_it_is_looked_where_they_lead(folders: tuple[P
 
 
 def test_whether_a_file_outside_exists_is_not_told(folders: tuple[Path, Path]) -> None:
-    limited = context(folders[0])
+    limited = options(folders[0])
     words = set()
     for name in ("a.nrrd", "nothing.nrrd"):
         with pytest.raises(LinkRefusedError) as caught:
@@ -59,16 +58,16 @@ def test_whether_a_file_outside_exists_is_not_told(folders: tuple[Path, Path]) -
 def test_writing_is_off_unless_switched_on(folders: tuple[Path, Path]) -> None:
     new = str(folders[0] / "new.nrrd")
     with pytest.raises(LinkRefusedError, match="Writing files is off"):
-        writable(context(folders[0]), new)
-    assert writable(context(folders[0], allow=("write",)), new) == Path(new)
+        writable(options(folders[0]), new)
+    assert writable(options(folders[0], allow=("write",)), new) == Path(new)
     with pytest.raises(PathNotFoundError):
-        writable(context(allow=("write",)), str(folders[0] / "no folder" / "new.nrrd"))
+        writable(options(allow=("write",)), str(folders[0] / "no folder" / "new.nrrd"))
 
 
 @pytest.mark.parametrize("path", ["", "a.nrrd", "./a.nrrd", "~/a.nrrd", "/a\0b", None, 3])
 def test_what_is_no_absolute_path(path: str) -> None:
     with pytest.raises(ArgumentError):
-        readable(context(), path)
+        readable(options(), path)
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from slicer_notebook.errors import ArgumentError, LinkRefusedError, PathNotFoundError
+from slicer_notebook.links.whole import HEAD_BYTES, leads_elsewhere
 
 if TYPE_CHECKING:
-    from slicer_notebook.commands.gateway import Context
+    from slicer_notebook.commands.gateway import Options
 
-__all__ = ["of_file_url", "readable", "writable"]
+__all__ = ["of_file_url", "readable", "self_contained", "writable"]
 
 
-def readable(context: Context, path: str) -> Path:
+def readable(options: Options, path: str) -> Path:
     """An existing file or folder that may be read; its real path, links resolved.
 
     Raises:
@@ -24,28 +25,54 @@ def readable(context: Context, path: str) -> Path:
         ArgumentError: no absolute path.
     """
     # Whether it exists is nobody's business who may not read it.
-    real = _allowed(context, path)
+    real = _allowed(options, path)
     if not real.exists():
         raise PathNotFoundError("There is no such file where Slicer runs.", got=path)
     return real
 
 
-def writable(context: Context, path: str) -> Path:
+def self_contained(options: Options, path: str) -> Path:
+    """As `readable`; and where files are limited to folders, a file that leads to no other one.
+
+    Raises:
+        LinkRefusedError: it is not in a folder that was given, or it leads to other files.
+        PathNotFoundError: there is none.
+        ArgumentError: no absolute path.
+    """
+    real = readable(options, path)
+    if options.files is not None and leads_elsewhere(real.name, _head(real)):
+        raise LinkRefusedError(
+            "Where files are limited to folders, none is read that names others.",
+            expected="a file that holds all of its data, such as .nrrd, .mha, .nii.gz, .vtp, .seg.nrrd",
+            got=real.name,
+            details={"action": "refuse"},
+        )
+    return real
+
+
+def _head(path: Path) -> bytes:
+    if not path.is_file():
+        return b""
+    with path.open("rb") as file:
+        return file.read(HEAD_BYTES)
+
+
+def writable(options: Options, path: str) -> Path:
     """Where a file may be written; its real path, links of its folders resolved. Whether files may be written at all is
-    ``context.allows("write")``.
+    ``options.allow``.
 
     Raises:
         LinkRefusedError: it is not in a folder that was given, or writing is off.
         PathNotFoundError: its folder does not exist.
         ArgumentError: no absolute path.
     """
-    if not context.allows("write"):
+    if "write" not in options.allow:
         raise LinkRefusedError(
             "Writing files is off.",
             hint="slicer-notebook serve --allow write, or gateways.start(..., allow=['write'])",
             details={"action": "refuse"},
         )
-    real = _allowed(context, path)
+    real = _allowed(options, path)
     if not real.parent.is_dir():
         raise PathNotFoundError("There is no such folder where Slicer runs.", got=str(Path(path).parent))
     return real
@@ -63,11 +90,11 @@ def of_file_url(url: str) -> str:
     return unquote(parts.path, errors="strict")
 
 
-def _allowed(context: Context, path: str) -> Path:
+def _allowed(options: Options, path: str) -> Path:
     if not isinstance(path, str) or "\0" in path or not os.path.isabs(path):
         raise ArgumentError("That is no path.", expected="an absolute path where Slicer runs", got=repr(path)[:200])
     real = Path(os.path.realpath(path))
-    folders = context.options.files
+    folders = options.files
     if folders is not None and not any(real.is_relative_to(os.path.realpath(folder)) for folder in folders):
         raise LinkRefusedError(
             "That file is in no folder that other programs may use.",

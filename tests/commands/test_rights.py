@@ -7,15 +7,15 @@ from typing import Any, get_args
 
 import pytest
 
-from slicer_notebook.commands.gateway import ALLOWABLE, Context, Options
+from slicer_notebook.commands import rights
+from slicer_notebook.commands.gateway import ALLOWABLE, Options
 from slicer_notebook.commands.registry import all_commands, get, names
+from slicer_notebook.commands.rights import FIXED, HIDDEN, RIGHTS, Right, check_right, fixed, with_real_paths
 from slicer_notebook.errors import ArgumentError, CommandNotFoundError, LinkRefusedError, PathNotFoundError
-from slicer_notebook.gateways.api import rights
-from slicer_notebook.gateways.api.rights import FIXED, HIDDEN, RIGHTS, Right, check_allowed, fixed, with_real_paths
 
 
-def context(**options: Any) -> Context:
-    return Context(None, Options(**options), lambda _line: None)  # type: ignore[arg-type] - it asks nothing
+def options(**given: Any) -> Options:
+    return Options(**given)
 
 
 def test_every_command_is_in_a_class() -> None:
@@ -45,15 +45,15 @@ def test_what_runs_code_writes_or_quits_is_off_unless_switched_on() -> None:
     for kind, commands in expected.items():
         for name in commands:
             with pytest.raises(LinkRefusedError) as caught:
-                check_allowed(context(allow=tuple(each for each in ALLOWABLE if each != kind)), name)
+                check_right(options(allow=tuple(each for each in ALLOWABLE if each != kind)), name)
             assert caught.value.details == {"needs": kind}
-            assert check_allowed(context(allow=(kind,)), name).kind == kind
+            assert check_right(options(allow=(kind,)), name).kind == kind
 
 
 def test_what_is_not_offered_is_as_if_it_were_not_there() -> None:
     for name in ("gateways.start", "pacs.listen", "links.download", "no.such"):
         with pytest.raises(CommandNotFoundError):
-            check_allowed(context(allow=ALLOWABLE), name)
+            check_right(options(allow=ALLOWABLE), name)
 
 
 def test_commands_with_paths_say_so() -> None:
@@ -69,13 +69,13 @@ def test_commands_with_paths_say_so() -> None:
 
 def test_hidden_arguments_are_ours() -> None:
     """Nobody outside chooses the index, agrees for a person, or allows a device to run code."""
-    chosen = fixed(context(database="/index.sqlite3"), get("links.open"))
+    chosen = fixed(options(database="/index.sqlite3"), get("links.open"), "REST API")
     assert chosen == {"agreed": False, "database": "/index.sqlite3", "by": "REST API"}
     for command in all_commands():
-        for name in fixed(context(), command):
+        for name in fixed(options(), command, "me"):
             assert name in HIDDEN
         if "allow" in command.signature.parameters:
-            assert fixed(context(allow=("exec",)), command)["allow"] is None
+            assert fixed(options(allow=("exec",)), command, "me")["allow"] is None
     assert FIXED == {"person": False}
 
 
@@ -85,7 +85,7 @@ def test_files_are_those_of_the_folders(tmp_path: Path) -> None:
         folder.mkdir()
         (folder / "a.nii").write_bytes(b"x")
     (inside / "link.nii").symlink_to(outside / "a.nii")
-    limited = context(files=(str(inside),), allow=("write",))
+    limited = options(files=(str(inside),), allow=("write",))
     load, index = RIGHTS["scene.load"], RIGHTS["dicom.index"]
     assert with_real_paths(limited, load, {"path": str(inside / "a.nii")}) == {"path": str(inside / "a.nii")}
     assert with_real_paths(limited, index, {"paths": [str(inside)]}) == {"paths": [str(inside)]}
@@ -105,7 +105,7 @@ def test_files_are_those_of_the_folders(tmp_path: Path) -> None:
 
 
 def test_uids_may_stand_for_files_where_files_are_sent(tmp_path: Path) -> None:
-    limited = context(files=(str(tmp_path),))
+    limited = options(files=(str(tmp_path),))
     store = RIGHTS["pacs.store"]
     assert with_real_paths(limited, store, {"paths": ["1.2.840.1"]}) == {"paths": ["1.2.840.1"]}
     with pytest.raises(LinkRefusedError):
@@ -117,7 +117,7 @@ def test_readers_options_name_no_file(name: str, tmp_path: Path) -> None:
     (tmp_path / "a.nii").write_bytes(b"x")
     with pytest.raises(ArgumentError, match="options"):
         with_real_paths(
-            context(), RIGHTS["scene.load"], {"path": str(tmp_path / "a.nii"), "properties": {name: "/etc/passwd"}}
+            options(), RIGHTS["scene.load"], {"path": str(tmp_path / "a.nii"), "properties": {name: "/etc/passwd"}}
         )
 
 
@@ -140,8 +140,8 @@ def test_files_that_name_others_are_not_loaded_from_folders(
 ) -> None:
     (tmp_path / name).write_bytes(content)
     given = {"path": str(tmp_path / name)}
-    assert with_real_paths(context(), RIGHTS["scene.load"], given) == given
-    limited = context(files=(str(tmp_path),))
+    assert with_real_paths(options(), RIGHTS["scene.load"], given) == given
+    limited = options(files=(str(tmp_path),))
     if taken:
         assert with_real_paths(limited, RIGHTS["scene.load"], given) == given
     else:
@@ -150,9 +150,9 @@ def test_files_that_name_others_are_not_loaded_from_folders(
 
 
 def test_what_comes_from_elsewhere_may_name_files_too(tmp_path: Path) -> None:
-    assert check_allowed(context(), "scene.load_url").anywhere
+    assert check_right(options(), "scene.load_url").anywhere
     with pytest.raises(LinkRefusedError):
-        check_allowed(context(files=(str(tmp_path),)), "scene.load_url")
+        check_right(options(files=(str(tmp_path),)), "scene.load_url")
 
 
 def test_a_command_that_nobody_has_decided_about_is_not_offered() -> None:
