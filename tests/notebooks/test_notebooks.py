@@ -216,8 +216,8 @@ def test_other_programs(notebook_environment: None, root: Path) -> None:
     assert "179049373636438705059720603192" in done.data("GetDisplayed2DViewerSeries", "text/plain")
     assert "3000566: CT" in done.data("def get(path)", "text/plain")
     assert done.picture("scrollTo=0.55").std() > 30
-    assert "space: left-posterior-superior" in done.printed("/slicer/volume\")")
-    assert done.data("/slicer/volume\")", "text/plain") == "True"
+    assert "space: left-posterior-superior" in done.printed('/slicer/volume")')
+    assert done.data('/slicer/volume")', "text/plain") == "True"
     assert "'LIDC-IDRI-0001'], [133]" in " ".join(done.data("/dicom/studies", "text/plain").split())
     assert "-180." in done.data("markups.add", "text/plain")
     assert done.printed("/slicer/exec").startswith("500 Server error: Running code is off.")
