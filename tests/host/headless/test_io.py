@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import stat
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -264,6 +266,29 @@ def test_a_bad_scene_does_not_spoil_the_next(host: HeadlessHost, slicer: Any, vo
         with pytest.raises(FileFormatError, match=name):
             host.load(str(tmp_path / name))
     assert "MRHead" in {node.GetName() for node in host.load(str(tmp_path / "good.mrb"))}
+
+
+@pytest.mark.parametrize("file_type", ["SceneFile", "SequenceFile", None])
+def test_a_bundle_unpacks_into_its_own_folder(host: HeadlessHost, tmp_path: Path, file_type: str | None) -> None:
+    """Slicer's unpacker follows names and links out of it; several readers use it."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    link = zipfile.ZipInfo("b/Data")
+    link.create_system, link.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "link.mrb", "w") as archive:
+        archive.writestr("b/b.mrml", "<MRML/>")
+        archive.writestr(link, str(outside))
+        archive.writestr("b/Data/evil.txt", "evil")
+    with zipfile.ZipFile(tmp_path / "path.mrb", "w") as archive:
+        archive.writestr("b/b.mrml", "<MRML/>")
+        archive.writestr(str(outside / "evil.txt"), "evil")
+    with tarfile.open(tmp_path / "tar.mrb", "w") as archive_of_tar:
+        (tmp_path / "evil.txt").write_text("evil")
+        archive_of_tar.add(tmp_path / "evil.txt", str(outside / "evil.txt"))
+    for name in ("link.mrb", "path.mrb", "tar.mrb"):
+        with pytest.raises(FileFormatError, match=name):
+            host.load(str(tmp_path / name), file_type)
+    assert not list(outside.iterdir())
 
 
 def test_a_scene_whose_data_is_gone_says_which(host: HeadlessHost, slicer: Any, volume: Any, tmp_path: Path) -> None:

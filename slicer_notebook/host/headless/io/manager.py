@@ -64,6 +64,11 @@ class IOManager(QtFree):
         """Load ``path``; the nodes made, the main one first. Raises `FileFormatError` where that fails."""
         messages = self._slicer.vtkMRMLMessageCollection()
         reader = self.reader(path, file_type)
+        if path.lower().endswith(".mrb"):
+            # Several readers unpack one, and Slicer's unpacker writes wherever an archive says.
+            from . import scenes
+
+            scenes.check_bundle(path)
         nodes = reader.load(Request(self._application, path, dict(properties), messages))
         if not nodes and reader.file_type != "SceneFile":
             said = messages.GetAllMessagesAsString().strip()

@@ -7,18 +7,23 @@ bundle's archive holds. So what is no scene is refused here.
 from __future__ import annotations
 
 import zipfile
-from pathlib import Path, PurePosixPath
+import zlib
+from pathlib import Path
 from xml.parsers import expat
 
 from slicer_notebook.errors import FileFormatError
+from slicer_notebook.links.bundles import NotWholeError, archive_members
 
-__all__ = ["check"]
+__all__ = ["check", "check_bundle"]
 
 
 def check(path: str) -> None:
-    """Raises `FileFormatError` unless ``path`` is a well-formed MRML scene, or a bundle that holds one."""
+    """Raises `FileFormatError` unless ``path`` is a well-formed MRML scene, or a bundle that holds one.
+
+    What a bundle's archive is has been looked at before, by `check_bundle`.
+    """
     if path.lower().endswith(".mrb"):
-        _check_bundle(path)
+        _check_scenes(path)
     else:
         _check_xml(Path(path).read_bytes(), Path(path).name)
 
@@ -29,20 +34,27 @@ def _refuse(name: str, why: str) -> FileFormatError:
     )
 
 
-def _check_bundle(path: str) -> None:
+def check_bundle(path: str) -> None:
+    """Raises `FileFormatError` unless ``path`` is an archive that unpacks into its own folder, whoever unpacks it."""
     name = Path(path).name
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.namelist()
-            for member in members:
-                if PurePosixPath(member).is_absolute() or ".." in PurePosixPath(member).parts:
-                    raise _refuse(name, f"an archive with the member {member!r}, outside its own folder")
-            scenes = [member for member in members if member.lower().endswith(".mrml")]
-            if not scenes:
-                raise _refuse(name, "an archive without a .mrml file")
-            _check_xml(archive.read(scenes[0]), f"{name}: {scenes[0]}")
-    except zipfile.BadZipFile as error:
+        with Path(path).open("rb") as file:
+            for _ in archive_members(file):
+                pass
+    except NotWholeError as error:
+        raise _refuse(name, error.why) from None
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, ValueError, EOFError, OverflowError) as error:
         raise _refuse(name, f"no zip archive ({error})") from error
+
+
+def _check_scenes(path: str) -> None:
+    name = Path(path).name
+    with zipfile.ZipFile(path) as archive:
+        scenes = [member for member in archive.namelist() if member.lower().endswith(".mrml")]
+        if not scenes:
+            raise _refuse(name, "an archive without a .mrml file")
+        for scene in scenes:
+            _check_xml(archive.read(scene), f"{name}: {scene}")
 
 
 def _check_xml(text: bytes, name: str) -> None:
