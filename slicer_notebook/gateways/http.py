@@ -40,6 +40,8 @@ IDLE_SECONDS: Final = 30
 #: A body may take this many seconds, and one more for each `BODY_RATE` bytes of it that have come.
 BODY_SECONDS: Final = 20.0
 BODY_RATE: Final = 16 * 1024
+#: Seconds of a body after which it may have to make room, where all places are taken.
+GRACE_SECONDS: Final = 2.0
 #: Seconds that a client may take nothing of an answer.
 WRITE_SECONDS: Final = 30.0
 #: Bytes of a request's body: a CT of 1,000 slices as NRRD is 512 MiB.
@@ -71,10 +73,25 @@ class _Protocol(HttpToolsProtocol):
         self._head = self._parsed = self._came = 0
         super().connection_made(transport)  # type: ignore[arg-type]
         if len(self.connections) > CONNECTIONS:
-            quiet = [each for each in self.connections if each._at in ("head", "idle") and each is not self]  # type: ignore[union-attr]
-            victim = min(quiet, key=lambda each: each._since) if quiet else self  # type: ignore[union-attr]
-            victim.transport.abort()
+            self._make_room()
         self.counts.open = len(self.connections)
+
+    def _make_room(self) -> None:
+        """Hang up on who keeps a place for the least: who asks nothing, whose body nobody wants any more, who sends
+        the slowest; all others have been asked to do something.
+        """
+        others = [each for each in self.connections if isinstance(each, _Protocol) and each is not self]
+        now = self.loop.time()
+        quiet = [each for each in others if each._at in ("head", "idle")]
+        late = [each for each in others if each._at == "body" and now - each._since > GRACE_SECONDS]
+        unwanted = [each for each in late if each.cycle is None or each.cycle.response_complete]
+        if quiet:
+            victim = min(quiet, key=lambda each: each._since)
+        elif unwanted or late:
+            victim = min(unwanted or late, key=lambda each: each._came / (now - each._since))
+        else:
+            victim = self
+        victim.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

@@ -156,6 +156,24 @@ def test_silent_connections_make_room_for_who_asks(monkeypatch: pytest.MonkeyPat
                 sock.close()
 
 
+@pytest.mark.parametrize("path", ["/echo", "/deaf"], ids=["bodies that drip", "bodies that nobody wants"])
+def test_slow_bodies_make_room_for_who_asks(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "CONNECTIONS", 4)
+    monkeypatch.setattr(http, "GRACE_SECONDS", 0.0)
+    with served() as server:
+        head = f"POST {path} HTTP/1.1\r\n{server.host}\r\nExpect: 100-continue\r\nContent-Length: 100000\r\n\r\n"
+        slow = [socket.create_connection(("127.0.0.1", server.port), SILENCE) for _ in range(4)]
+        try:
+            for sock in slow:
+                sock.sendall(head.encode() + b"x")
+                assert sock.recv(12) in (b"HTTP/1.1 100", b"HTTP/1.1 200")  # it waits for the body now
+            for _ in range(3):
+                assert parts(ask(server.port, f"GET /echo HTTP/1.1\r\n{server.host}\r\n\r\n"))[0] == 200
+        finally:
+            for sock in slow:
+                sock.close()
+
+
 def test_stop_frees_the_port_whatever_clients_do() -> None:
     with served() as server:
         sock = socket.create_connection(("127.0.0.1", server.port), SILENCE)
