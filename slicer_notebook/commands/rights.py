@@ -157,6 +157,7 @@ HIDDEN: Final = {
     "agreed": "that a person has agreed; nobody is asked here",
     "owner": "a process of this machine",
     "allow": "what has been switched on here",
+    "commands": "whether a device that is connected to may give commands: it could read what its client may not",
 }
 #: Arguments with another default than a notebook has.
 FIXED: Final[dict[str, Any]] = {"person": False}
@@ -206,7 +207,14 @@ def check_right(options: Options, name: str) -> Right:
 
 def fixed(options: Options, command: Command, by: str) -> dict[str, Any]:
     """Values of the arguments that no client gives; ``by``: who asks, in words."""
-    values = {"database": options.database, "by": by, "agreed": False, "owner": None, "allow": None}
+    values = {
+        "database": options.database,
+        "by": by,
+        "agreed": False,
+        "owner": None,
+        "allow": None,
+        "commands": False,
+    }
     return {name: values[name] for name in HIDDEN if name in command.signature.parameters}
 
 

@@ -76,6 +76,8 @@ def test_hidden_arguments_are_ours() -> None:
             assert name in HIDDEN
         if "allow" in command.signature.parameters:
             assert fixed(options(allow=("exec",)), command, "me")["allow"] is None
+    # A device of the client's own could read files outside of the client's folders.
+    assert fixed(options(), get("igtl.connect"), "me") == {"by": "me", "allow": None, "commands": False}
     assert FIXED == {"person": False}
 
 
