@@ -8,13 +8,16 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import StreamingResponse
 
 from slicer_notebook.errors import SlicerNotebookError
 from slicer_notebook.gateways.api.failures import HttpError
 from slicer_notebook.gateways.api.results import json_of
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
 
 __all__ = ["HEARTBEAT", "Hub", "Streams", "frame", "stream"]
 
@@ -47,32 +50,40 @@ class Streams:
     def __init__(self) -> None:
         self.open = 0
 
-    @contextlib.contextmanager
-    def one(self) -> Any:
-        """A place for one more, for as long as the context lasts."""
-        self.open += 1
-        try:
-            yield
-        finally:
-            self.open -= 1
-
-    def check(self) -> None:
-        """Raises `HttpError` when there is no place."""
+    def take(self) -> None:
+        """A place for one more, to be given back. Raises `HttpError` when there is none."""
         if self.open >= MOST_STREAMS:
             raise HttpError(503, "Too many clients listen at this moment.", expected=f"{MOST_STREAMS} at most")
+        self.open += 1
+
+
+class _Stream(StreamingResponse):
+    """An answer that holds a place until it has ended."""
+
+    def __init__(self, streams: Streams, body: AsyncIterator[bytes]) -> None:
+        super().__init__(body, headers=_HEADERS, media_type="text/event-stream")
+        self._streams = streams
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._streams.open -= 1
 
 
 def stream(streams: Streams, frames: AsyncIterator[bytes]) -> StreamingResponse:
-    """The answer that goes on. Raises `HttpError` when there are too many."""
-    streams.check()
+    """The answer that goes on; it has to be sent. Raises `HttpError` when there are too many.
+
+    Its place is taken here: of many that come at the same moment, none has begun when the next one is looked at.
+    """
 
     async def body() -> AsyncIterator[bytes]:
-        with streams.one():
-            yield _RETRY
-            async for each in frames:
-                yield each
+        yield _RETRY
+        async for each in frames:
+            yield each
 
-    return StreamingResponse(body(), headers=_HEADERS, media_type="text/event-stream")
+    streams.take()
+    return _Stream(streams, body())
 
 
 class _Event:

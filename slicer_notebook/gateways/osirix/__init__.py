@@ -40,26 +40,28 @@ async def run(context: Context, method: str, params: dict[str, Any], database: s
         SlicerNotebookError: it failed.
     """
     allow = [what for what in ("kill", "delete") if context.allows(what)]
-    refused = _path_refused(context, method, params)
-    if refused is not None:
-        return refused
+    try:
+        params = _with_real_path(context, method, params)
+    except LinkRefusedError as exc:
+        return {"status": 403, "error": "403", "why": exc.message}
+    except (PathNotFoundError, ArgumentError):
+        return {"status": 200, "error": "-1", "why": "no such path"}
     asked = context.ask("osirix.call", method=method, params=params, database=database, allow=allow)
     answer: dict[str, Any] = await asyncio.wrap_future(asked)
     return answer
 
 
-def _path_refused(context: Context, method: str, params: dict[str, Any]) -> dict[str, Any] | None:
-    """The answer to an OpenDB of a folder that other programs may not read; None where that is not so."""
+def _with_real_path(context: Context, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    """The parameters; of OpenDB with the path that was looked at, so that nothing else is opened.
+
+    Raises:
+        LinkRefusedError: it is a folder that other programs may not read.
+        PathNotFoundError, ArgumentError: there is none, or it is no absolute path, such as a number.
+    """
     path = params.get("path")
-    if method.lower() != "opendb" or not isinstance(path, str) or not path:
-        return None
-    try:
-        readable(context.options, path)
-    except LinkRefusedError as exc:
-        return {"status": 403, "error": "403", "why": exc.message}
-    except (PathNotFoundError, ArgumentError):
-        return {"status": 200, "error": "-1", "why": "no such path"}
-    return None
+    if method.lower() != "opendb" or path is None or path == "":
+        return params
+    return {**params, "path": str(readable(context.options, path))}
 
 
 class Application:

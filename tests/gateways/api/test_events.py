@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
 from slicer_notebook.gateways.api import events
+from slicer_notebook.gateways.api.failures import HttpError
 from slicer_notebook.protocol.values import NodeRef
 from tests.gateways.api.serving import Served, events_of, served
 from tests.pacs.retrieving import until
@@ -132,6 +134,30 @@ def test_streams_are_limited_and_come_free_again(web: Served, monkeypatch: pytes
             return stream.status_code == 200
 
     until(has_room)
+
+
+def test_streams_that_begin_at_the_same_moment_are_limited_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "MOST_STREAMS", 2)
+    streams = events.Streams()
+
+    async def nothing() -> AsyncIterator[bytes]:
+        yield b""
+
+    async def all_of_it() -> None:
+        answers = [events.stream(streams, nothing()) for _ in range(2)]
+        with pytest.raises(HttpError):
+            events.stream(streams, nothing())
+        for answer in answers:
+            await answer({"type": "http", "asgi": {"spec_version": "2.4"}}, hears_nothing, says_nothing)
+        assert streams.open == 0
+
+    async def hears_nothing() -> Any:
+        await asyncio.Event().wait()
+
+    async def says_nothing(_message: Any) -> None:
+        pass
+
+    asyncio.run(all_of_it())
 
 
 def test_streams_end_with_the_gateway() -> None:

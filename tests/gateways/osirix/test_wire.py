@@ -345,6 +345,9 @@ def test_open_db_where_files_are_limited(desk_with: Callable[..., Desk], files: 
     assert desk.status("OpenDB", {"path": str(tmp_path)}) == 403
     assert desk.status("OpenDB", {"path": str(tmp_path / "no such")}) == 403, "nor whether it is there"
     assert desk.rpc.OpenDB({"path": str(files / "no such")}) == {"error": "-1"}
+    # A number is text elsewhere, and a folder may be called so, where Slicer was started.
+    for given in (7, True, 1.0):
+        assert desk.rpc.OpenDB({"path": given}) == {"error": "-1"}
 
 
 def test_select_album(desk: Desk) -> None:
