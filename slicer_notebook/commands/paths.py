@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from slicer_notebook.errors import ArgumentError, LinkRefusedError, PathNotFoundError
-from slicer_notebook.links.whole import HEAD_BYTES, leads_elsewhere
+from slicer_notebook.links.whole import HEAD_BYTES, is_hdf5, leads_elsewhere
 
 if TYPE_CHECKING:
     from slicer_notebook.commands.gateway import Options
@@ -40,10 +40,11 @@ def self_contained(options: Options, path: str) -> Path:
         ArgumentError: no absolute path.
     """
     real = readable(options, path)
-    if options.files is not None and leads_elsewhere(real.name, _head(real)):
+    head = _head(real) if options.files is not None else b""
+    if options.files is not None and (leads_elsewhere(real.name, head) or is_hdf5(head)):
         raise LinkRefusedError(
             "Where files are limited to folders, none is read that names others.",
-            expected="a file that holds all of its data, such as .nrrd, .mha, .nii.gz, .vtp, .seg.nrrd",
+            expected="a file that holds all of its data, such as .nrrd, .mha, .nii.gz, .vtp, .tfm",
             got=real.name,
             details={"action": "refuse"},
         )

@@ -12,7 +12,7 @@ import zlib
 from typing import Final
 from xml.parsers import expat
 
-__all__ = ["HEAD_BYTES", "header_leads_elsewhere", "leads_elsewhere"]
+__all__ = ["HEAD_BYTES", "header_leads_elsewhere", "is_hdf5", "leads_elsewhere"]
 
 #: Bytes at a file's beginning in which its header has to end: one of NRRD with 1,000 gradient directions has 60 kB.
 HEAD_BYTES: Final = 1 << 20
@@ -23,6 +23,7 @@ _NRRD_OTHER: Final = re.compile(rb"(?:^|[\r\n])[ \t]*data[ \t]?file[ \t]*:", re.
 _NRRD_END: Final = re.compile(rb"\r?\n\r?\n")
 #: MetaIO takes a colon for the equals sign, too.
 _META: Final = re.compile(rb"ElementDataFile[ \t]*([=:]*)[ \t]*([^\r\n]*)", re.IGNORECASE)
+_HDF5: Final = b"\x89HDF\r\n\x1a\n"
 _BLANK: Final = b" \t\r\n"
 #: Byte order marks of what is no UTF-8.
 _WIDE: Final = (b"\xff\xfe", b"\xfe\xff", b"<\0", b"\0<")
@@ -35,6 +36,15 @@ def leads_elsewhere(name: str, head: bytes) -> bool:
         head: its first `HEAD_BYTES`, or all of it.
     """
     return name.lower().endswith(_NAMES_OTHERS) or header_leads_elsewhere(name, head)
+
+
+def is_hdf5(head: bytes) -> bool:
+    """Whether it is HDF5, such as a transform: datasets and links of it may be in other files, which is not told here.
+
+    It begins at a power of two (HDF5 file format 2.0, III.A).
+    """
+    places = [0, *(512 << power for power in range(12))]
+    return any(head.startswith(_HDF5, place) for place in places)
 
 
 def header_leads_elsewhere(name: str, head: bytes) -> bool:

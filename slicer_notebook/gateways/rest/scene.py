@@ -99,9 +99,9 @@ async def _load(ask: Ask) -> Response:
         )
     else:
         assert url is not None
-        if filetype == "SceneFile" and ask.context.options.files is not None:
+        if ask.context.options.files is not None:
             raise LinkRefusedError(
-                "Where files are limited to folders, no scene is fetched, for it may name files.",
+                "Where files are limited to folders, nothing is fetched by URL, for it may name files.",
                 details={"action": "refuse"},
             )
         found = await ask.call("scene.load_url", url=url, filetype=filetype, properties=_properties(ask))

@@ -85,6 +85,12 @@ def test_files_that_lead_out_are_not_read(limited: httpx.Client, folder: Path, o
         refused(load(limited, folder / name), "none is read that names others")
     refused(load(limited, folder / "leads.mrml", "SceneFile"), "none is read that names others")
     refused(load(limited, folder / "leads.mrml", "TextFile"), "none is read that names others")
+    # Datasets of HDF5 may be stored in other files, and links lead there.
+    (folder / "leads.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    (folder / "leads.tfm").write_bytes(bytes(2048) + b"\x89HDF\r\n\x1a\n" + bytes(100))
+    (folder / "scene.txt").write_text("<?xml version='1.0'?><MRML/>")
+    for name, kind in (("leads.h5", "TransformFile"), ("leads.tfm", "TransformFile"), ("scene.txt", "SceneFile")):
+        refused(load(limited, folder / name, kind), "none is read that names others")
     (folder / "whole.mha").write_bytes(meta.encode() + b"LOCAL\n" + bytes(64 * 64 * 32 * 2))
     assert load(limited, folder / "whole.mha").json()["success"] is True
 
@@ -198,10 +204,10 @@ def test_urls_that_are_not_fetched(rest: httpx.Client, shop: str) -> None:
         assert "s3cret" not in response.text
 
 
-def test_no_scene_by_url_where_files_are_limited(limited: httpx.Client, shop: str) -> None:
-    refused(
-        limited.post("/slicer/mrml", params={"url": f"{shop}/x.mrb", "filetype": "SceneFile"}), "no scene is fetched"
-    )
+@pytest.mark.parametrize("kind", ["SceneFile", "SequenceFile", "TransformFile", "VolumeFile"])
+def test_nothing_by_url_where_files_are_limited(limited: httpx.Client, shop: str, kind: str) -> None:
+    response = limited.post("/slicer/mrml", params={"url": f"{shop}/x.mrb", "filetype": kind})
+    refused(response, "nothing is fetched by URL")
 
 
 _SAMPLE = """
