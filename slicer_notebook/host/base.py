@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from slicer_notebook.commands.host import Asked
 from slicer_notebook.errors import AmbiguousNameError, ArgumentError, ArrayError, CommandError, NodeNotFoundError
 from slicer_notebook.host import arrays, sequences
 from slicer_notebook.protocol.values import Array, NodeRef
+
+if TYPE_CHECKING:
+    from slicer_notebook.commands.host import Asked
 
 __all__ = ["MrmlHost"]
 

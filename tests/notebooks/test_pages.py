@@ -65,14 +65,25 @@ def own_folder(hospital: testing.Orthanc, data_folder: Path, tmp_path: Path, mon
     return tmp_path
 
 
+@pytest.fixture
+def album(
+    hospital: testing.Orthanc, own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[testing.KheopsStandIn]:
+    """All of the hospital, as a Kheops shares it. The page's own is filled from a folder beside."""
+    monkeypatch.chdir(own_folder)
+    with testing.kheops(hospital) as running:
+        yield running
+
+
 def blocks(root: Path, kind: str) -> list[str]:
     text = (root / "docs" / "pacs.md").read_text(encoding="utf-8")
     return re.findall(rf"^```{kind}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
-def at(hospital: testing.Orthanc, text: str) -> str:
+def at(hospital: testing.Orthanc, text: str, **more: str) -> str:
     """An example with the addresses of an Orthanc in place of a hospital's."""
     changes = {
+        **more,
         "dimse://PACS@pacs.example:11112": hospital.dimse_url,
         "https://pacs.example/dicom-web": hospital.dicomweb_url,
         "NOTEBOOK": "SLICER",
@@ -85,7 +96,8 @@ def at(hospital: testing.Orthanc, text: str) -> str:
     return text
 
 
-def test_python(hospital: testing.Orthanc, own_folder: Path, root: Path) -> None:
+def test_python(hospital: testing.Orthanc, own_folder: Path, root: Path, album: testing.KheopsStandIn) -> None:
+    kheops = {"https://demo.kheops.online/view/TOKEN": album.link, '"1.2.3"': '"1.2.840.1.2.3"', '"dicom"': '"export"'}
     names: dict[str, Any] = {}
     examples = blocks(root, "python")
     assert len(examples) >= 9
@@ -95,7 +107,7 @@ def test_python(hospital: testing.Orthanc, own_folder: Path, root: Path) -> None
             if "pacs.retrieve" in example and "slicer.pacs" not in example:
                 names["pacs"] = sn.pacs.open("hospital")
                 opened.append(names["pacs"])
-            exec(compile(ast.parse(at(hospital, example)), "docs/pacs.md", "exec"), names)
+            exec(compile(ast.parse(at(hospital, example, **kheops)), "docs/pacs.md", "exec"), names)
         assert {each["PatientName"] for each in names["answers"]} == {"Doe^Jane", "Doe^John"}
         assert len(names["volumes"]) == 2
         assert names["chest"][0]["NumberOfSeriesRelatedInstances"] == 4
