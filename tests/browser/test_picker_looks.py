@@ -80,7 +80,7 @@ def test_each_state_looks_right_and_axe_finds_nothing(
         expect(picker.locator(".sn-card img")).to_have_count(3, timeout=SHORT)
         look("search", keep=True)
         picker.get_by_role("searchbox").fill("xyz")
-        picker.locator(".sn-chip").first.click()
+        picker.locator(".sn-chip[data-modality]").first.click()
         expect(picker.locator(".sn-empty")).to_be_visible()
         look("nothing", keep=True)
         picker.get_by_role("button", name="Clear the filters").click()
