@@ -532,5 +532,6 @@ def test_a_closing_notebook_stops_what_it_asked_for(slicer: sn.Session) -> None:
     second = sn.connect(slicer.name)
     job = busy(second)
     second.close()
-    assert isinstance(job.exception(DEADLINE), errors.SessionClosedError)
+    # Whichever is first: that the session was closed, or Slicer's word that the command was stopped for that.
+    assert isinstance(job.exception(DEADLINE), errors.SessionClosedError | errors.JobCancelledError)
     assert slicer.submit("code.eval", expression="6 * 7").result(DEADLINE) == 42

@@ -166,6 +166,8 @@ def test_a_click_loads_while_no_cell_runs_and_observers_are_on_the_main_thread(j
         lambda: any(e["state"] == "done" for m in joined.said(picker, "loads") for e in m["entries"]),
         "the end of loading",
     )
+    # Between two cells, which may be a moment later.
+    joined.wait(lambda: joined.run("print(len(seen))") == "1\n", "the observer's call")
     assert joined.run("print(seen, len(picker.value))") == "[(True, (12, 32, 32))] 1\n"
 
 
