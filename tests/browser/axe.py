@@ -6,6 +6,7 @@ axe-core is not in this repository: npm fetches one version once, into pytest's 
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import io
 import shutil
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Error, Page
 
 __all__ = ["AXE_VERSION", "axe_source", "violations"]
 
@@ -25,6 +26,8 @@ AXE_VERSION = "4.14.1"
 _INTEGRITY = "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
 #: WCAG 2.0 to 2.2, levels A and AA, and what axe-core's makers advise besides.
 _TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+#: Milliseconds until the widget has to be there.
+_VISIBLE = 20_000
 #: Seconds that npm may take.
 _FETCH_TIMEOUT = 60.0
 
@@ -83,6 +86,8 @@ def violations(page: Page, source: str, selector: str) -> list[str]:
     Raises:
         AssertionError: nothing that is visible matches, so that there was nothing to look at.
     """
+    with contextlib.suppress(Error):
+        page.locator(selector).locator("visible=true").first.wait_for(timeout=_VISIBLE)
     assert page.locator(selector).locator("visible=true").count(), f"nothing in {selector} is visible"
     if not page.evaluate("() => !!window.axe"):
         page.evaluate(source)

@@ -76,13 +76,13 @@ class Desk:
 
     def until_shown(self, *series: str) -> None:
         """Wait until just these are."""
-        self.until(lambda: self.shown() == list(series), f"{series} is shown")
+        self.until(lambda: self.shown() == list(series), lambda: f"{series} is shown, not {self.shown()}")
 
-    def until(self, condition: Callable[[], bool], what: str) -> None:
+    def until(self, condition: Callable[[], bool], what: str | Callable[[], str]) -> None:
         """Ask until it is so."""
         end = time.monotonic() + DEADLINE
         while not condition():
-            assert time.monotonic() < end, what
+            assert time.monotonic() < end, what if isinstance(what, str) else what()
 
     def settle(self) -> None:
         """Wait until nothing is loaded any more."""
