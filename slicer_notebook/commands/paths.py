@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 from slicer_notebook.errors import ArgumentError, LinkRefusedError, PathNotFoundError
@@ -13,7 +13,12 @@ from slicer_notebook.links.whole import HEAD_BYTES, is_hdf5, leads_elsewhere
 if TYPE_CHECKING:
     from slicer_notebook.commands.gateway import Options
 
-__all__ = ["of_file_url", "readable", "self_contained", "writable"]
+__all__ = ["NAMING_FILES", "of_file_url", "readable", "self_contained", "writable"]
+
+#: Options of readers and writers that name further files, which nobody has looked at.
+NAMING_FILES: Final = frozenset(
+    {"fileName", "fileNames", "fileNamesList", "filename", "filenames", "path", "url", "uri", "directory"}
+)
 
 
 def readable(options: Options, path: str) -> Path:

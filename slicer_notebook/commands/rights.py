@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
-from slicer_notebook.commands.paths import readable, self_contained, writable
+from slicer_notebook.commands.paths import NAMING_FILES, readable, self_contained, writable
 from slicer_notebook.commands.registry import Command
 from slicer_notebook.errors import ArgumentError, CommandNotFoundError, LinkRefusedError
 
@@ -161,8 +161,6 @@ HIDDEN: Final = {
 }
 #: Arguments with another default than a notebook has.
 FIXED: Final[dict[str, Any]] = {"person": False}
-#: Options of readers and writers that name files.
-_NAMING_FILES: Final = frozenset({"fileName", "fileNames", "filename", "filenames", "path", "url", "uri", "directory"})
 _UID: Final = re.compile(r"[0-9]+(\.[0-9]+){2,}")
 
 
@@ -234,7 +232,7 @@ def with_real_paths(options: Options, right: Right, args: Mapping[str, Any]) -> 
         elif isinstance(given, list):
             found[name] = [_real(options, right, each) if isinstance(each, str) else each for each in given]
     further = found.get(right.properties)
-    if isinstance(further, dict) and (named := _NAMING_FILES & further.keys()):
+    if isinstance(further, dict) and (named := NAMING_FILES & further.keys()):
         raise ArgumentError(
             "A further file cannot be named among the options.", expected="one file", got=", ".join(sorted(named))
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from slicer_notebook.commands.paths import self_contained, writable
+from slicer_notebook.commands.paths import NAMING_FILES, self_contained, writable
 from slicer_notebook.errors import ArgumentError, LinkRefusedError, NodeNotFoundError
 from slicer_notebook.gateways.rest.answers import in_json
 from slicer_notebook.gateways.rest.files import local_path
@@ -21,8 +21,6 @@ __all__ = ["mrml", "mrml_file", "open_url", "properties"]
 _OWN: Final = frozenset(("url", "localfile", "filetype", "applytransforms", "id", "class"))
 #: Properties whose values are text, also where they look like a truth value.
 _TEXTS: Final = frozenset(("name", "colorNodeID", "password"))
-#: Properties that name further files, which nobody has looked at.
-_FILES: Final = frozenset(("fileName", "fileNames", "fileNamesList", "directory", "path", "uri"))
 
 
 def _properties(ask: Ask, *more: str) -> dict[str, Any]:
@@ -33,10 +31,10 @@ def _properties(ask: Ask, *more: str) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for name, value in ask.given.items():
-        if name in _FILES:
-            raise ArgumentError("A further file cannot be named.", expected="url or localfile", got=name)
         if name in _OWN or name in more:
             continue
+        if name in NAMING_FILES:
+            raise ArgumentError("A further file cannot be named.", expected="url or localfile", got=name)
         truth = {"true": True, "false": False}.get(value.lower()) if name not in _TEXTS else None
         found[name] = value if truth is None else truth
     return found
