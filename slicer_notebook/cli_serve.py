@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from slicer_notebook.cli_pacs_transfer import ended_in_order
+from slicer_notebook.commands.gateways import new_token
 from slicer_notebook.errors import ArgumentError, SlicerNotebookError
 from slicer_notebook.pacs.checks import is_loopback
 from slicer_notebook.terminal import err, out, progress
@@ -28,8 +28,6 @@ __all__ = ["register"]
 
 #: Seconds of one wait.
 _TICK: Final = 0.2
-#: Bytes of chance in a token that is made here.
-_TOKEN_BYTES: Final = 24
 #: Hexadecimal digits of the name of a folder's index.
 _NAME_DIGITS: Final = 16
 
@@ -130,7 +128,7 @@ def _token(token: str | None, bind: str) -> str:
     if token is None and is_loopback(bind):
         return ""
     if token in (None, "new"):
-        return secrets.token_urlsafe(_TOKEN_BYTES)
+        return new_token()
     kind, _, variable = str(token).partition(":")
     if kind != "env" or not variable:
         # On a command line all users of the machine would see it, and so would whoever reads this error.

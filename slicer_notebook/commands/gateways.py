@@ -246,10 +246,15 @@ def _class_of(kind: str) -> type[Gateway]:
     return made
 
 
+def new_token() -> str:
+    """A token that nobody guesses."""
+    return secrets.token_urlsafe(_TOKEN_BYTES)
+
+
 def _token_for(bind: str, token: str | None) -> str:
     """The token that is asked for: none on loopback unless one is given, else always one."""
     if token is None:
-        return "" if is_loopback(bind) else secrets.token_urlsafe(_TOKEN_BYTES)
+        return "" if is_loopback(bind) else new_token()
     if not token:
         if is_loopback(bind):
             return ""

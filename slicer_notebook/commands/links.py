@@ -14,7 +14,7 @@ from slicer_notebook.commands.dicom import _open_index
 from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.link_servers import name_of
 from slicer_notebook.commands.pacs import _load, _transfers_of
-from slicer_notebook.commands.registry import command, get, names
+from slicer_notebook.commands.registry import command, get
 from slicer_notebook.errors import (
     JobCancelledError,
     LinkError,
@@ -346,8 +346,6 @@ def _into_scene(host: Host, path: str) -> list[NodeRef]:
 
 def _call(host: Host, request: Call, database: str | None, by: str) -> dict[str, Any]:
     """A method of OsiriX's, by the command of its XML-RPC gateway: on this thread, with this run's cancel."""
-    if "osirix.call" not in names():
-        raise LinkError("This Slicer knows none of OsiriX's methods.", hint="update slicer-notebook in Slicer's Python")
     how = {"method": request.method, "params": dict(request.parameters), "database": database, "by": by or "a link"}
     called = get("osirix.call")
     answer: dict[str, Any] = called.function(host, **called.bind(how))

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from slicer_notebook.commands.gateway import Line
 from slicer_notebook.links.masking import masked_url
+from slicer_notebook.pacs.checks import is_loopback
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -257,15 +258,9 @@ def is_own_name(host: str, names: set[str], server: tuple[str, int | None] | Non
     try:
         address = ipaddress.ip_address(name)
     except ValueError:
-        return name in (socket.gethostname().lower(), f"{socket.gethostname().lower()}.local") and not _loopback(server)
+        own, outside = socket.gethostname().lower(), server is None or not is_loopback(server[0])
+        return outside and name in (own, f"{own}.local")
     return address.is_loopback or (server is not None and name == server[0].lower())
-
-
-def _loopback(server: tuple[str, int | None] | None) -> bool:
-    try:
-        return server is not None and ipaddress.ip_address(server[0]).is_loopback
-    except ValueError:
-        return False
 
 
 async def _nothing_more() -> Message:
