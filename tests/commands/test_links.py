@@ -17,7 +17,7 @@ from slicer_notebook import errors, testing
 from slicer_notebook.pacs import config
 from tests.commands.linking import TOKEN, Gate, study_link
 from tests.commands.transferring import Transfers
-from tests.pacs.dicomweb.faulty import Faulty, Handler, Reply
+from tests.pacs.dicomweb.faulty import Faulty, Handler, Reply, several
 from tests.pacs.links.getting import zipped
 from tests.pacs.peers.data import Data, DataStudy
 
@@ -38,17 +38,8 @@ def thorax(pacs_data: Data) -> DataStudy:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[Handler | Reply], Faulty]]:
-    running: list[Faulty] = []
-
-    def begin(handler: Handler | Reply) -> Faulty:
-        found = Faulty(handler if callable(handler) else lambda _request: handler)
-        found.__enter__()
-        running.append(found)
-        return found
-
-    yield begin
-    for server in running:
-        server.__exit__()
+    with several() as begin:
+        yield begin
 
 
 def opened(slicer: sn.Session, url: str, **how: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
@@ -183,6 +183,17 @@ class Faulty:
 
 
 # -- bodies -----------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def several() -> Iterator[Callable[[Handler | Reply], Faulty]]:
+    """Begins servers, by what each answers; all end with the block."""
+    with contextlib.ExitStack() as stack:
+
+        def begin(handler: Handler | Reply) -> Faulty:
+            return stack.enter_context(Faulty(handler if callable(handler) else lambda _request: handler))
+
+        yield begin
 
 
 def study_item(number: int, **more: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from slicer_notebook.links.policy import Policy
 from slicer_notebook.pacs.links.download import download_file
 from slicer_notebook.pacs.links.fetching import Fetcher, Limits
 from slicer_notebook.pacs.links.judging import Judge
-from tests.pacs.dicomweb.faulty import Faulty, Handler, Reply, Request, multipart, multipart_reply
+from tests.pacs.dicomweb.faulty import Faulty, Handler, Reply, Request, multipart, multipart_reply, several
 from tests.pacs.links.getting import IMPATIENT, QUICK, Getter, by_name, files, names, zipped
 
 SECRET = "S3cr3t-of_a.link"
@@ -30,17 +30,8 @@ def get(tmp_path: Path) -> Getter:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[Handler | Reply], Faulty]]:
-    running: list[Faulty] = []
-
-    def begin(handler: Handler | Reply) -> Faulty:
-        found = Faulty(handler if callable(handler) else lambda _request: handler)
-        found.__enter__()
-        running.append(found)
-        return found
-
-    yield begin
-    for server in running:
-        server.__exit__()
+    with several() as begin:
+        yield begin
 
 
 Serve = Callable[[Handler | Reply], Faulty]
