@@ -9,6 +9,9 @@ MAKEFLAGS += --no-print-directory
 DEMO ?= open
 # Two: a third one saves three minutes of twenty on two cores, and tests that wait for a moment fail more often.
 WORKERS ?= 2
+# How often a test that failed may try again: on two busy cores, a browser or a process may be late. The summary names each
+# such test (RERUN): it waited for time to pass rather than for an event, and is to be mended. RERUNS=0 lets none.
+RERUNS ?= 2
 PYTEST_ARGS ?=
 export PYTHON
 BIN := .venv/bin
@@ -42,7 +45,7 @@ demo: setup-demo sample
 	@$(BIN)/python -m tools.demo $(DEMO)
 
 test: setup sample
-	@$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --reruns $(RERUNS) $(PYTEST_ARGS)
 
 lint: setup
 	@echo "[lint] ruff check" && $(BIN)/ruff check --quiet .
