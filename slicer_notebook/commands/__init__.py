@@ -10,6 +10,7 @@ from slicer_notebook.commands import (  # noqa: F401
     grids,
     igtl,
     links,
+    loaded,
     loads,
     osirix,
     pacs,

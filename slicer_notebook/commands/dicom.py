@@ -320,20 +320,29 @@ def load_series(
     host: Host,
     job: context.JobContext,
     series_uid: str,
-    show: bool,
+    show: bool | Callable[[], bool],
     strict: bool,
     rectify: bool,
     quantity: str | None,
     database: str | None,
     begun: Callable[[SeriesPlan], Report],
+    there: Callable[[SeriesPlan], dict[str, Any] | None] = lambda _planned: None,
 ) -> dict[str, Any]:
-    """What ``dicom.load`` does. ``begun`` is told of the plan, and gives what is told how far it is."""
+    """What ``dicom.load`` does.
+
+    Args:
+        show: whether it is shown; may be asked for at the last moment, on the main thread.
+        begun: is told of the plan, and gives what is told how far it is.
+        there: gives what is returned if nothing needs to be loaded.
+    """
     with _files_may_be_gone():
         planned = _plan(series_uid, database, strict, rectify)
         _check_loadable(planned, series_uid)
         if quantity is not None:
             check_quantity(planned, quantity)
-        return _load(host, job, planned, show, quantity, begun(planned))
+        tell = begun(planned)
+        found = there(planned)
+        return _load(host, job, planned, show, quantity, tell) if found is None else found
 
 
 def volumes_in_reading_order(planned: SeriesPlan) -> list[VolumePlan]:
@@ -376,7 +385,12 @@ def check_quantity(planned: SeriesPlan, quantity: str) -> None:
 
 
 def _load(
-    host: Host, job: context.JobContext, planned: SeriesPlan, show: bool, quantity: str | None, tell: Report
+    host: Host,
+    job: context.JobContext,
+    planned: SeriesPlan,
+    show: bool | Callable[[], bool],
+    quantity: str | None,
+    tell: Report,
 ) -> dict[str, Any]:
     from slicer_notebook.dicom import read, read_sequence
 
@@ -419,14 +433,17 @@ def _load(
 
 
 def _into_scene(
-    host: Host, volumes: list[tuple[VolumePlan, VolumeData]], sequences: list[SequenceInTheMaking], show: bool
+    host: Host,
+    volumes: list[tuple[VolumePlan, VolumeData]],
+    sequences: list[SequenceInTheMaking],
+    show: bool | Callable[[], bool],
 ) -> dict[str, list[NodeRef]]:
     with host.all_or_nothing():
         nodes = [(planned, add_volume(host, planned, data)) for planned, data in volumes]
         made = [sequence.finish() for sequence in sequences]
         plain = [node for planned, node in nodes if not planned.image]
         images = [node for planned, node in nodes if planned.image]
-        if show:
+        if show() if callable(show) else show:
             host.show_volume([*plain, *(proxy for _, proxy in made), *images][0])
     return {
         "volumes": [host.ref(node) for node in plain],

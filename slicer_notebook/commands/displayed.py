@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from slicer_notebook.commands import context, loads
+from slicer_notebook.commands import context, loaded, loads
 from slicer_notebook.commands.dicom import _open_index, _plan
 from slicer_notebook.commands.host import Host, View
 from slicer_notebook.commands.pacs import _NO_IMAGES
@@ -108,9 +108,8 @@ def open_(
     uids = [series] if series is not None else []
     if study is not None:
         uids += [each.SeriesInstanceUID for each in _open_index(database).series(study)]
-    known = job.on_main(lambda: loads.loaded(host))
     queue, numbers, shown = loads._queue(host), list[int](), ""
-    how = {"strict": False, "rectify": False, "quantity": None, "database": database}
+    how = {"strict": False, "rectify": False, "quantity": None, "database": database, "again": False}
     for uid in dict.fromkeys(uids):
         job.check()
         planned = _plan(uid, database)
@@ -119,18 +118,15 @@ def open_(
             continue
         show = image and not shown
         shown = shown or (uid if image else "")
-        if uid in known and image:
+        there = job.on_main(lambda planned=planned: loaded.whole(host, planned)) if image else None  # type: ignore[misc]
+        if there is not None:
             if show:
-                job.on_main(lambda uid=uid: _show(host, known[uid]))  # type: ignore[misc]
+                first = [*there["volumes"], *there["sequences"], *there["images"]][0]
+                job.on_main(lambda first=first: loaded.show(host, host.node(first)))  # type: ignore[misc]
             continue
         # One that is broken, too: the queue says why.
         numbers.append(queue.add([uid], by, show=show, **how)[0].id)
     return {"load": numbers, "shown": shown or None}
-
-
-def _show(host: Host, references: list[Any]) -> None:
-    node = host.node(references[0])
-    host.show_volume(host.sequence_proxy(node) if node.IsA("vtkMRMLSequenceNode") else node)
 
 
 def _uid(node: Any, attribute: str) -> str:

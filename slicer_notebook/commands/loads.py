@@ -21,13 +21,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from slicer_notebook.commands import context
+from slicer_notebook.commands import context, loaded
 from slicer_notebook.commands.dicom import _open_index, load_series, volumes_in_reading_order
 from slicer_notebook.commands.entries import Entries
 from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.registry import command
 from slicer_notebook.dicom.records import series_name
-from slicer_notebook.errors import JobCancelledError, SlicerNotebookError, error_in_words
+from slicer_notebook.errors import JobCancelledError, NodeNotFoundError, SlicerNotebookError, error_in_words
 from slicer_notebook.protocol.values import NodeRef
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class Entry:
     quantity: str | None
     database: str | None
     by: str
+    again: bool = True
     study: str = ""
     title: str = ""
     modality: str = ""
@@ -72,6 +73,7 @@ class Entry:
     error: dict[str, str] = field(default_factory=dict)
     context: context.JobContext | None = None
     began: float = 0.0
+    shown: bool = False
 
     @property
     def goes_on(self) -> bool:
@@ -133,7 +135,12 @@ class LoadQueue(Entries[Entry]):
         self._threads: list[threading.Thread] = []
 
     def add(self, series: list[str], by: str, **how: Any) -> list[Entry]:
-        """Put series at the end. One that waits or is being loaded already is not put there twice."""
+        """Put series at the end. One that waits or is being loaded already is not put there twice.
+
+        Args:
+            how: ``show``, ``strict``, ``rectify``, ``quantity``, ``database`` as of ``dicom.load``; ``again=False``:
+                one that is in the scene already, with all its instances, is not loaded again.
+        """
         described = {uid: _description(uid, how["database"]) for uid in series}
         found = []
         with self._changed:
@@ -144,6 +151,9 @@ class LoadQueue(Entries[Entry]):
                     entry.study, entry.title, entry.modality = described[uid]
                     self._next += 1
                     self._entries[entry.id] = entry
+                # Whoever asks to see it sees it, whoever asked before.
+                entry.show = entry.show or how["show"]
+                entry.again = entry.again or how.get("again", True)
                 found.append(entry)
             self._tell(*found)
             self._begin()
@@ -193,22 +203,32 @@ class LoadQueue(Entries[Entry]):
         try:
             with context.running(job):
                 found = load_series(
-                    self._host, job, entry.series, entry.show, entry.strict, entry.rectify, entry.quantity,
-                    entry.database, reporter.begun,
+                    self._host, job, entry.series, reporter.show, entry.strict, entry.rectify, entry.quantity,
+                    entry.database, reporter.begun, reporter.there,
                 )  # fmt: skip
+            self._done(entry, job, found)
         except BaseException as exc:  # noqa: BLE001 - it belongs to the entry; the others go on
             # In words: the error itself would keep all that was read.
             words, stopped = error_in_words(exc), isinstance(exc, JobCancelledError)
             with self.changing(entry):
                 entry.state, entry.error = ("cancelled", {}) if stopped else ("failed", words)
                 self._ended(entry)
-        else:
+
+    def _done(self, entry: Entry, job: context.JobContext, found: dict[str, Any]) -> None:
+        warnings = found.pop("warnings")
+        first = next(ref for kind in ("volumes", "sequences", "images") for ref in found[kind])
+        while True:
             with self.changing(entry):
-                entry.state, entry.progress = "done", 1.0
-                entry.files[0], entry.bytes[0] = entry.files[1], entry.bytes[1]
-                entry.warnings = found.pop("warnings")
-                entry.nodes = found
-                self._ended(entry)
+                if entry.shown or not entry.show:
+                    entry.state, entry.progress = "done", 1.0
+                    entry.files[0], entry.bytes[0] = entry.files[1], entry.bytes[1]
+                    entry.warnings, entry.nodes = warnings, found
+                    self._ended(entry)
+                    return
+                entry.shown = True
+            # It was loaded unseen, or is asked for since.
+            with contextlib.suppress(NodeNotFoundError, JobCancelledError):  # too late for either
+                job.on_main(lambda: loaded.show(self._host, self._host.node(first)))
 
     def _ended(self, entry: Entry) -> None:
         entry.context, entry.text, entry.seconds_left = None, "", None
@@ -252,6 +272,19 @@ class _Reporter:
             self._entry.bytes = [0, self._amounts.bytes]
             self._entry.progress = 0.0
         return self.report
+
+    def there(self, planned: SeriesPlan) -> dict[str, Any] | None:
+        """What is in the scene of it, if that is enough. The queue puts nothing else there meanwhile."""
+        if self._entry.again:
+            return None
+        found = self._job.on_main(lambda: loaded.whole(self._queue._host, planned))
+        return None if found is None else {**found, "warnings": []}
+
+    def show(self) -> bool:
+        """Whether it is shown as soon as it is in the scene."""
+        with self._queue._changed:
+            self._entry.shown = self._entry.show
+        return self._entry.shown
 
     def report(self, planes: int, of: int, text: str) -> None:
         """So many planes are read. Raises `JobCancelledError`."""
@@ -326,20 +359,3 @@ def cancel(host: Host, ids: list[int] | None = None) -> list[dict[str, Any]]:
 def clear(host: Host, ids: list[int] | None = None) -> list[int]:
     """Forget entries that have ended, all of them without ids; what they loaded stays. Their ids."""
     return _queue(host).clear(ids)
-
-
-@command("loads.loaded", journal=False)
-def loaded(host: Host) -> dict[str, list[NodeRef]]:
-    """Volumes and sequences in the scene that came from DICOM, by Series Instance UID."""
-    found: dict[str, list[NodeRef]] = {}
-    sequences = host.nodes("vtkMRMLSequenceNode")
-    for node in [*sequences, *host.nodes("vtkMRMLVolumeNode")]:
-        uid = node.GetAttribute("DICOM.SeriesInstanceUID")
-        if not uid:
-            continue
-        known = found.setdefault(uid, [])
-        # A sequence's proxy volume stands for it.
-        if known and not node.IsA("vtkMRMLSequenceNode") and known[0].classes[0] == "vtkMRMLSequenceNode":
-            continue
-        known.append(host.ref(node))
-    return found

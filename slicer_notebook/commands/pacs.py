@@ -183,7 +183,7 @@ def _load(queue: loads.LoadQueue, uid: str, show: bool, database: str | None, by
     found = planned.volumes or planned.sequences or planned.images
     if not found and all(refusal.reason in _NO_IMAGES for refusal in planned.refused):
         return None
-    how = {"strict": False, "rectify": False, "quantity": None, "database": database}
+    how = {"strict": False, "rectify": False, "quantity": None, "database": database, "again": False}
     return queue.add([uid], by, show=show, **how)[0].id
 
 

@@ -91,6 +91,21 @@ def test_a_study_is_fetched_with_its_token_loaded_and_shown(
     assert TOKEN not in "".join(told)
 
 
+def test_a_link_that_is_opened_again_shows_what_is_loaded(transfers: Transfers, gate: Gate, thorax: DataStudy) -> None:
+    slicer = transfers.slicer
+    link = study_link(thorax.uid, gate.root, TOKEN)
+    [node] = opened(slicer, link)["nodes"]
+    slicer.call("dicom.close")
+    again = opened(slicer, link)
+    assert again["nodes"] == [node]
+    assert shown(slicer) == thorax.series[0].uid
+    # One that has lost a slice in the scene is not all of the series.
+    uids = node.attributes["DICOM.instanceUIDs"].split()
+    slicer.eval(f"slicer.mrmlScene.GetNodeByID({node.id!r}).SetAttribute('DICOM.instanceUIDs', {' '.join(uids[1:])!r})")
+    [whole] = opened(slicer, link)["nodes"]
+    assert whole != node
+
+
 def test_a_token_that_is_refused(
     slicer: sn.Session, transfers: Transfers, gate: Gate, thorax: DataStudy, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import slicer_notebook as sn
-from tests.commands.loading import Busy, Queue, uid
+from tests.commands.loading import Busy, Held, Queue, uid
 
 
 def test_series_are_loaded_one_after_the_other(queue: Queue) -> None:
@@ -68,6 +68,31 @@ def test_a_series_that_waits_is_not_queued_twice(queue: Queue, tmp_path: Path) -
     again = queue.add(uid(1))
     assert again != [first[0]]
     queue.ended(*again)
+
+
+def shown(slicer: sn.Session) -> str | None:
+    """The UID of the series in the background of the red view."""
+    found = [each["series"] for each in slicer.call("dicom.displayed") if each["view"] == "Red"]
+    return found[0] if found else None
+
+
+def test_whoever_asks_to_see_a_series_sees_it_whoever_asked_before(queue: Queue, tmp_path: Path) -> None:
+    with Busy(queue.slicer, tmp_path / "gate"):
+        [waits] = queue.add(uid(1), show=False)
+        queue.until_read(waits)
+        assert queue.add(uid(1), show=True) == [waits]
+    assert queue.ended(waits)[0]["show"]
+    assert shown(queue.slicer) == uid(1)
+
+
+def test_it_is_shown_also_when_it_is_in_the_scene_already(queue: Queue, tmp_path: Path) -> None:
+    with Held(queue.slicer, "slicer_notebook.commands.loads", "LoadQueue._done", 1, tmp_path / "held") as held:
+        [number] = queue.add(uid(2), show=False)
+        held.until_reached()
+        assert shown(queue.slicer) is None
+        assert queue.add(uid(2), show=True) == [number]
+    queue.ended(number)
+    assert shown(queue.slicer) == uid(2)
 
 
 def test_what_waits_is_cancelled_at_once(queue: Queue, tmp_path: Path) -> None:
