@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from slicer_notebook.commands import context
 from slicer_notebook.commands.host import Host
+from slicer_notebook.commands.loaded import remember
 from slicer_notebook.commands.registry import command
 from slicer_notebook.commands.series_nodes import SequenceInTheMaking, add_volume
 from slicer_notebook.errors import ArgumentError, FileFormatError, PathNotFoundError, SeriesRefusedError
@@ -443,6 +444,7 @@ def _into_scene(
         made = [sequence.finish() for sequence in sequences]
         plain = [node for planned, node in nodes if not planned.image]
         images = [node for planned, node in nodes if planned.image]
+        remember(host, [*plain, *images, *(sequence for sequence, _ in made)])
         if show() if callable(show) else show:
             host.show_volume([*plain, *(proxy for _, proxy in made), *images][0])
     return {

@@ -114,7 +114,7 @@ def _open_study(
     judge.begin(study.endpoint)
     queue = _transfers_of(host)
     target = {"StudyInstanceUID": study.study, "SeriesInstanceUID": None}
-    how = {"load": True, "show": True, "database": database, "person": False}
+    how = {"load": True, "show": True, "database": database, "person": False, "again": False}
     entry = queue.add(name_of(study, judge), [target], f"study {study.study}", by or "a link", **how)
 
     def stop() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from slicer_notebook.commands.host import Host
@@ -10,6 +11,9 @@ from slicer_notebook.protocol.values import NodeRef
 
 if TYPE_CHECKING:
     from slicer_notebook.dicom import SeriesPlan
+
+#: How nodes were when they had just been loaded, by id, of each host.
+_remembered: dict[int, dict[str, tuple[Any, ...]]] = {}
 
 
 @command("loads.loaded", journal=False)
@@ -21,11 +25,14 @@ def loaded(host: Host) -> dict[str, list[NodeRef]]:
 def whole(host: Host, planned: SeriesPlan) -> dict[str, list[NodeRef]] | None:
     """What loading a series has made before: ``volumes``, ``sequences``, ``images``; None unless all of it is there.
 
-    What has come since is not there: instances are compared, not counted. Main thread.
+    What has come since is not there: instances are compared, not counted. Nor is what was changed since it was loaded,
+    in voxels or place: whoever asks for the series wants it as it is. Main thread.
     """
     plans = [*planned.volumes, *planned.images, *(each for found in planned.sequences for each in found.volumes)]
     wanted = {plane.SOPInstanceUID for volume in plans for plane in volume.instances}
+    known = _remembered.get(id(host), {})
     nodes = _nodes(host).get(planned.SeriesInstanceUID, [])
+    nodes = [node for node in nodes if known.get(node.GetID()) == _state(host, node)]
     there = {uid for node in nodes for uid in _instances(node)}
     if not wanted or not wanted <= there:
         return None
@@ -36,6 +43,26 @@ def whole(host: Host, planned: SeriesPlan) -> dict[str, list[NodeRef]] | None:
         else:
             kinds["images" if node.GetAttribute("slicer_notebook.image") == "1" else "volumes"].append(host.ref(node))
     return kinds
+
+
+def remember(host: Host, nodes: Iterable[Any]) -> None:
+    """These were just loaded, and are as their files are. Main thread."""
+    known = _remembered.setdefault(id(host), {})
+    for gone in [number for number in known if host.slicer.mrmlScene.GetNodeByID(number) is None]:
+        del known[gone]
+    known.update((node.GetID(), _state(host, node)) for node in nodes)
+
+
+def _state(host: Host, node: Any) -> tuple[Any, ...]:
+    """What is another one after any change of voxels or place."""
+    parent = node.GetTransformNodeID() if node.IsA("vtkMRMLTransformableNode") else None
+    return parent, *((_modified(each), host.affine(each).tobytes()) for each in _volumes(node))
+
+
+def _modified(node: Any) -> int | None:
+    """When its voxels were changed: VTK's times are numbers of one counter, and no two changes have the same."""
+    image = node.GetImageData()
+    return None if image is None else int(image.GetMTime())
 
 
 def show(host: Host, node: Any) -> None:
@@ -58,8 +85,12 @@ def _nodes(host: Host) -> dict[str, list[Any]]:
     return found
 
 
+def _volumes(node: Any) -> list[Any]:
+    """A volume itself, or a sequence's items."""
+    if not node.IsA("vtkMRMLSequenceNode"):
+        return [node]
+    return [node.GetNthDataNode(number) for number in range(node.GetNumberOfDataNodes())]
+
+
 def _instances(node: Any) -> list[str]:
-    nodes = [node]
-    if node.IsA("vtkMRMLSequenceNode"):
-        nodes = [node.GetNthDataNode(number) for number in range(node.GetNumberOfDataNodes())]
-    return [uid for each in nodes for uid in (each.GetAttribute("DICOM.instanceUIDs") or "").split()]
+    return [uid for each in _volumes(node) for uid in (each.GetAttribute("DICOM.instanceUIDs") or "").split()]

@@ -159,8 +159,8 @@ def _transfers_of(host: Host) -> Transfers:
     def open_pacs(server: str, database: str | None, prompt: Prompt | None) -> Pacs:
         return _open_pacs(host, server, database, prompt)
 
-    def load(uid: str, show: bool, database: str | None, by: str) -> int | None:
-        return _load(queue, uid, show, database, by)
+    def load(uid: str, show: bool, database: str | None, by: str, again: bool) -> int | None:
+        return _load(queue, uid, show, database, by, again)
 
     with _lock:
         return _transfers.setdefault(id(host), Transfers(host, open_pacs, load))
@@ -174,7 +174,9 @@ def _listenings_of(host: Host) -> Listenings:
         return _listenings.setdefault(id(host), Listenings(host, open_pacs))
 
 
-def _load(queue: loads.LoadQueue, uid: str, show: bool, database: str | None, by: str) -> int | None:
+def _load(
+    queue: loads.LoadQueue, uid: str, show: bool, database: str | None, by: str, again: bool = False
+) -> int | None:
     """Give a series that has come to the load queue; the entry's id. None for what is no image: nobody wants an error.
 
     A report or a segmentation is here, as was asked for; what is broken is for the queue to say.
@@ -183,7 +185,7 @@ def _load(queue: loads.LoadQueue, uid: str, show: bool, database: str | None, by
     found = planned.volumes or planned.sequences or planned.images
     if not found and all(refusal.reason in _NO_IMAGES for refusal in planned.refused):
         return None
-    how = {"strict": False, "rectify": False, "quantity": None, "database": database, "again": False}
+    how = {"strict": False, "rectify": False, "quantity": None, "database": database, "again": again}
     return queue.add([uid], by, show=show, **how)[0].id
 
 

@@ -62,6 +62,8 @@ class Entry:
     database: str | None
     #: somebody can be asked to sign in
     person: bool = True
+    #: what is in the scene already is loaded all the same
+    again: bool = True
     #: ways to fetch that were asked for; empty for the server's own
     ways: list[str] = field(default_factory=list)
     #: what they are asked just now, as of the event "sign_in"; empty otherwise
@@ -191,15 +193,15 @@ class Transfers(Entries[Entry]):
     Args:
         host: the Slicer.
         open_pacs: makes the `Pacs` of a name, with the index of a path, and how a person is asked to sign in.
-        load: has a series loaded: its UID, whether it is shown, the index, who asked; the id of the load queue's entry,
-            None if it is none to be loaded.
+        load: has a series loaded: its UID, whether it is shown, the index, who asked, whether also when it is in the
+            scene already; the id of the load queue's entry, None if it is none to be loaded.
     """
 
     def __init__(
         self,
         host: Host,
         open_pacs: Callable[[str, str | None, Prompt | None], Pacs],
-        load: Callable[[str, bool, str | None, str], int | None],
+        load: Callable[[str, bool, str | None, str, bool], int | None],
     ) -> None:
         super().__init__(host, "transfers", EVERY)
         self._open_pacs = open_pacs
@@ -220,7 +222,7 @@ class Transfers(Entries[Entry]):
                 self._entries[entry.id] = entry
             else:
                 entry.load, entry.show = entry.load or how["load"], entry.show or how["show"]
-                entry.person = entry.person or how["person"]
+                entry.person, entry.again = entry.person or how["person"], entry.again or how.get("again", True)
                 self._go_on(entry)
             self._tell(entry)
             self._begin()
@@ -387,7 +389,7 @@ class Transfers(Entries[Entry]):
             words = ""
             number: int | None = None
             try:
-                number = self._load(uid, entry.show and not entry.shown, entry.database, entry.by)
+                number = self._load(uid, entry.show and not entry.shown, entry.database, entry.by, entry.again)
             except Exception as exc:  # noqa: BLE001 - it belongs to this series; the others are loaded
                 words = error_in_words(exc)["message"]
             with self._changed:

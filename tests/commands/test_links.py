@@ -95,15 +95,25 @@ def test_a_link_that_is_opened_again_shows_what_is_loaded(transfers: Transfers, 
     slicer = transfers.slicer
     link = study_link(thorax.uid, gate.root, TOKEN)
     [node] = opened(slicer, link)["nodes"]
+    slicer.view("Red").image()
     slicer.call("dicom.close")
     again = opened(slicer, link)
     assert again["nodes"] == [node]
     assert shown(slicer) == thorax.series[0].uid
-    # One that has lost a slice in the scene is not all of the series.
-    uids = node.attributes["DICOM.instanceUIDs"].split()
-    slicer.eval(f"slicer.mrmlScene.GetNodeByID({node.id!r}).SetAttribute('DICOM.instanceUIDs', {' '.join(uids[1:])!r})")
+    # One that was changed meanwhile, or has less than all, is not what the link asks for.
+    first = node.array[0, 0, 0]
+    node.array = node.array + 1
     [whole] = opened(slicer, link)["nodes"]
     assert whole != node
+    assert whole.array[0, 0, 0] == first
+    assert opened(slicer, link)["nodes"] == [whole]
+    whole.affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    [in_place] = opened(slicer, link)["nodes"]
+    assert in_place not in (node, whole)
+    uids = in_place.attributes["DICOM.instanceUIDs"].split()
+    less = repr(" ".join(uids[1:]))
+    slicer.run(f"slicer.mrmlScene.GetNodeByID({in_place.id!r}).SetAttribute('DICOM.instanceUIDs', {less})")
+    assert opened(slicer, link)["nodes"] != [in_place]
 
 
 def test_a_token_that_is_refused(

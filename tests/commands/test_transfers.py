@@ -225,7 +225,7 @@ def test_retry_after_a_cancel_an_end_without_all_and_a_failure(
 
 
 def test_those_that_ended_are_forgotten_when_asked_and_the_last_fifty_are_kept(
-    transfers: Transfers, servers: Servers, pacs_data: Data
+    transfers: Transfers, servers: Servers, pacs_data: Data, tmp_path: Path
 ) -> None:
     server, peer = servers.gated(pacs_data.study("bare"), allowed=0)
     going = transfers.add(server, pacs_data.study("bare"))
@@ -242,7 +242,7 @@ def test_those_that_ended_are_forgotten_when_asked_and_the_last_fifty_are_kept(
     transfers.slicer.call("pacs.clear")
     transfers.until(lambda: set(transfers.known) == {going}, "only what goes on")
     # Those that wait count, too, once they were cancelled.
-    other = transfers.add(server, pacs_data.study("bare"), database=None)
+    other = transfers.add(server, pacs_data.study("bare"), database=str(tmp_path / "another.sqlite3"))
     waiting = [transfers.add(server, f"1.2.4.{number}") for number in range(KEPT + 2)]
     transfers.until_state(other, "going")
     transfers.call("cancel", *waiting)
