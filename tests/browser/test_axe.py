@@ -25,7 +25,8 @@ def test_what_is_wrong_is_found_in_the_root_alone(page: Page, axe: Axe) -> None:
     assert found[1].startswith("label")
 
 
-def test_without_an_element_there_is_nothing_to_praise(page: Page, axe: Axe) -> None:
+def test_without_an_element_there_is_nothing_to_praise(page: Page, axe: Axe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(axe_core, "_VISIBLE", 500)
     page.set_content("<div class=hidden style='display: none'><button>Load</button></div>")
     for selector in (".missing", ".hidden"):
         with pytest.raises(AssertionError, match=r"nothing in \.\w+ is visible"):
