@@ -343,7 +343,9 @@ def load_series(
             check_quantity(planned, quantity)
         tell = begun(planned)
         found = there(planned)
-        return _load(host, job, planned, show, quantity, tell) if found is None else found
+        if found is not None:
+            return found
+        return _load(host, job, planned, show, quantity, tell, as_it_is=quantity is None and not rectify)
 
 
 def volumes_in_reading_order(planned: SeriesPlan) -> list[VolumePlan]:
@@ -392,6 +394,7 @@ def _load(
     show: bool | Callable[[], bool],
     quantity: str | None,
     tell: Report,
+    as_it_is: bool,
 ) -> dict[str, Any]:
     from slicer_notebook.dicom import read, read_sequence
 
@@ -428,7 +431,7 @@ def _load(
         before += len(volume.instances)
     job.check()
     # From here on nothing can be cancelled: a series is in the scene wholly or not at all.
-    refs: dict[str, Any] = job.on_main(lambda: _into_scene(host, volumes, sequences, show))
+    refs: dict[str, Any] = job.on_main(lambda: _into_scene(host, volumes, sequences, show, as_it_is))
     warnings += [f"{len(r.files)} file(s) were not loaded: {r.message} ({r.reason})" for r in planned.refused]
     return {**refs, "warnings": list(dict.fromkeys(warnings))}
 
@@ -438,13 +441,15 @@ def _into_scene(
     volumes: list[tuple[VolumePlan, VolumeData]],
     sequences: list[SequenceInTheMaking],
     show: bool | Callable[[], bool],
+    as_it_is: bool,
 ) -> dict[str, list[NodeRef]]:
     with host.all_or_nothing():
         nodes = [(planned, add_volume(host, planned, data)) for planned, data in volumes]
         made = [sequence.finish() for sequence in sequences]
         plain = [node for planned, node in nodes if not planned.image]
         images = [node for planned, node in nodes if planned.image]
-        remember(host, [*plain, *images, *(sequence for sequence, _ in made)])
+        if as_it_is:
+            remember(host, [*plain, *images, *(sequence for sequence, _ in made)])
         if show() if callable(show) else show:
             host.show_volume([*plain, *(proxy for _, proxy in made), *images][0])
     return {

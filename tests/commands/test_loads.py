@@ -95,6 +95,16 @@ def test_it_is_shown_also_when_it_is_in_the_scene_already(queue: Queue, tmp_path
     assert shown(queue.slicer) == uid(2)
 
 
+def test_what_was_rectified_is_not_the_series_as_it_is(queue: Queue) -> None:
+    for how in ({"rectify": True}, {}):
+        queue.ended(*queue.add(uid(1), **how))
+        opened = queue.slicer.call("dicom.open", series=uid(1), database=queue.slicer.dicom.database)
+        queue.ended(*opened["load"])
+        # The second time it is there: by the loading that opening it led to.
+        assert bool(opened["load"]) == bool(how)
+        assert shown(queue.slicer) == uid(1)
+
+
 def test_what_waits_is_cancelled_at_once(queue: Queue, tmp_path: Path) -> None:
     with Busy(queue.slicer, tmp_path / "gate"):
         first, second = queue.add(uid(1), uid(2))
