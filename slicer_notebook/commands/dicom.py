@@ -310,7 +310,9 @@ def load(
     def report(planes: int, of: int, text: str) -> None:
         job.progress(planes / of, text, [planes, of])
 
-    return load_series(host, job, series_uid, show, strict, rectify, quantity, database, lambda _planned: report)
+    return load_series(
+        host, job, series_uid, lambda: show, strict, rectify, quantity, database, lambda _planned: report
+    )
 
 
 #: Told (planes done, planes in all, text).
@@ -321,7 +323,7 @@ def load_series(
     host: Host,
     job: context.JobContext,
     series_uid: str,
-    show: bool | Callable[[], bool],
+    show: Callable[[], bool],
     strict: bool,
     rectify: bool,
     quantity: str | None,
@@ -332,7 +334,7 @@ def load_series(
     """What ``dicom.load`` does.
 
     Args:
-        show: whether it is shown; may be asked for at the last moment, on the main thread.
+        show: whether it is shown; asked for at the last moment, on the main thread.
         begun: is told of the plan, and gives what is told how far it is.
         there: gives what is returned if nothing needs to be loaded.
     """
@@ -391,7 +393,7 @@ def _load(
     host: Host,
     job: context.JobContext,
     planned: SeriesPlan,
-    show: bool | Callable[[], bool],
+    show: Callable[[], bool],
     quantity: str | None,
     tell: Report,
     as_it_is: bool,
@@ -440,7 +442,7 @@ def _into_scene(
     host: Host,
     volumes: list[tuple[VolumePlan, VolumeData]],
     sequences: list[SequenceInTheMaking],
-    show: bool | Callable[[], bool],
+    show: Callable[[], bool],
     as_it_is: bool,
 ) -> dict[str, list[NodeRef]]:
     with host.all_or_nothing():
@@ -450,7 +452,7 @@ def _into_scene(
         images = [node for planned, node in nodes if planned.image]
         if as_it_is:
             remember(host, [*plain, *images, *(sequence for sequence, _ in made)])
-        if show() if callable(show) else show:
+        if show():
             host.show_volume([*plain, *(proxy for _, proxy in made), *images][0])
     return {
         "volumes": [host.ref(node) for node in plain],

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from slicer_notebook.commands import context, loaded, loads
 from slicer_notebook.commands.dicom import _open_index, _plan
 from slicer_notebook.commands.host import Host, View
 from slicer_notebook.commands.pacs import _NO_IMAGES
 from slicer_notebook.commands.registry import command
+from slicer_notebook.commands.series_nodes import instance_uids
 from slicer_notebook.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from slicer_notebook.dicom import SeriesPlan
 
 _STUDY: Final = "DICOM.StudyInstanceUID"
 _SERIES: Final = "DICOM.SeriesInstanceUID"
-_INSTANCES: Final = "DICOM.instanceUIDs"
 
 
 @command("dicom.displayed", journal=False)
@@ -44,7 +47,7 @@ def front(host: Host) -> dict[str, str] | None:
     """
     for view in _slice_views(host):
         for layer, node in _layers(host, view):
-            instances = (node.GetAttribute(_INSTANCES) or "").split()
+            instances = instance_uids(node)
             if layer == "background" and instances:
                 instance = instances[_slice_in_the_middle(host, view, node, len(instances))]
                 uids = {"study": _uid(node, _STUDY), "series": _uid(node, _SERIES), "instance": instance}
@@ -118,15 +121,19 @@ def open_(
             continue
         show = image and not shown
         shown = shown or (uid if image else "")
-        there = job.on_main(lambda planned=planned: loaded.whole(host, planned)) if image else None  # type: ignore[misc]
-        if there is not None:
-            if show:
-                first = [*there["volumes"], *there["sequences"], *there["images"]][0]
-                job.on_main(lambda first=first: loaded.show(host, host.node(first)))  # type: ignore[misc]
+        if image and job.on_main(lambda planned=planned, show=show: _is_there(host, planned, show)):  # type: ignore[misc]
             continue
         # One that is broken, too: the queue says why.
         numbers.append(queue.add([uid], by, show=show, **how)[0].id)
     return {"load": numbers, "shown": shown or None}
+
+
+def _is_there(host: Host, planned: SeriesPlan, show: bool) -> bool:
+    """Whether a series need not be loaded; it is shown at once then, before what the load queue has to do."""
+    found = loaded.whole(host, planned)
+    if found is not None and show:
+        loaded.show(host, found)
+    return found is not None
 
 
 def _uid(node: Any, attribute: str) -> str:

@@ -25,6 +25,7 @@ from slicer_notebook.commands.igtl_recordings import Recording
 from slicer_notebook.commands.igtl_streams import tracking_message
 from slicer_notebook.commands.igtl_waiters import Answer
 from slicer_notebook.commands.registry import NodeLike, command
+from slicer_notebook.commands.series_nodes import sequence_items
 from slicer_notebook.errors import ArgumentError, DeadlineError, OpenIGTLinkError
 from slicer_notebook.igtl.contents import Command, Reply, StartStream
 from slicer_notebook.igtl.message import TYPES, Message
@@ -491,7 +492,7 @@ def matrices(host: Host, node: NodeLike) -> Array:
         ArgumentError: a sequence of something else.
     """
     sequence = host.node(node, "vtkMRMLSequenceNode")
-    items = [sequence.GetNthDataNode(number) for number in range(sequence.GetNumberOfDataNodes())]
+    items = sequence_items(sequence)
     for item in items:
         if not item.IsA("vtkMRMLLinearTransformNode"):
             raise ArgumentError(

@@ -15,6 +15,7 @@ from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.link_servers import name_of
 from slicer_notebook.commands.pacs import _load, _transfers_of
 from slicer_notebook.commands.registry import command, get
+from slicer_notebook.commands.series_nodes import instance_uids
 from slicer_notebook.errors import (
     JobCancelledError,
     LinkError,
@@ -290,7 +291,7 @@ def _load_all(host: Host, series: Iterable[str], database: str | None, by: str) 
     found: list[int] = []
     for uid in series:
         try:
-            number = _load(queue, uid, not found, database, by)
+            number = _load(queue, uid, not found, database, by, again=False)
         except UidNotFoundError:
             continue  # removed from the index meanwhile
         if number is not None:
@@ -380,7 +381,7 @@ def _jump(host: Host, nodes: list[NodeRef], instance: str) -> None:
     """Move the slice views that look along a volume to one of its slices."""
     for ref in nodes:
         node = host.node(ref)
-        uids = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
+        uids = instance_uids(node)
         if instance not in uids or not node.IsA("vtkMRMLVolumeNode"):
             continue
         host.show_volume(node)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.registry import command
+from slicer_notebook.commands.series_nodes import instance_uids, sequence_items
 from slicer_notebook.protocol.values import NodeRef
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def whole(host: Host, planned: SeriesPlan) -> dict[str, list[NodeRef]] | None:
     known = _remembered.get(id(host), {})
     nodes = _nodes(host).get(planned.SeriesInstanceUID, [])
     nodes = [node for node in nodes if known.get(node.GetID()) == _state(host, node)]
-    there = {uid for node in nodes for uid in _instances(node)}
+    there = {uid for node in nodes for each in _volumes(node) for uid in instance_uids(each)}
     if not wanted or not wanted <= there:
         return None
     kinds: dict[str, list[NodeRef]] = {"volumes": [], "sequences": [], "images": []}
@@ -65,8 +66,13 @@ def _modified(node: Any) -> int | None:
     return None if image is None else int(image.GetMTime())
 
 
-def show(host: Host, node: Any) -> None:
-    """A volume, or the item of a sequence that is chosen, in the slice views. Main thread."""
+def show(host: Host, found: dict[str, list[NodeRef]]) -> None:
+    """The first of ``volumes``, ``sequences`` (its chosen item), ``images`` in the slice views. Main thread.
+
+    Raises:
+        NodeNotFoundError: it was removed.
+    """
+    node = host.node([*found["volumes"], *found["sequences"], *found["images"]][0])
     host.show_volume(host.sequence_proxy(node) if node.IsA("vtkMRMLSequenceNode") else node)
 
 
@@ -87,10 +93,4 @@ def _nodes(host: Host) -> dict[str, list[Any]]:
 
 def _volumes(node: Any) -> list[Any]:
     """A volume itself, or a sequence's items."""
-    if not node.IsA("vtkMRMLSequenceNode"):
-        return [node]
-    return [node.GetNthDataNode(number) for number in range(node.GetNumberOfDataNodes())]
-
-
-def _instances(node: Any) -> list[str]:
-    return [uid for each in _volumes(node) for uid in (each.GetAttribute("DICOM.instanceUIDs") or "").split()]
+    return sequence_items(node) if node.IsA("vtkMRMLSequenceNode") else [node]

@@ -216,7 +216,6 @@ class LoadQueue(Entries[Entry]):
 
     def _done(self, entry: Entry, job: context.JobContext, found: dict[str, Any]) -> None:
         warnings = found.pop("warnings")
-        first = next(ref for kind in ("volumes", "sequences", "images") for ref in found[kind])
         while True:
             with self.changing(entry):
                 if entry.shown or not entry.show:
@@ -228,7 +227,7 @@ class LoadQueue(Entries[Entry]):
                 entry.shown = True
             # It was loaded unseen, or is asked for since.
             with contextlib.suppress(NodeNotFoundError, JobCancelledError):  # too late for either
-                job.on_main(lambda: loaded.show(self._host, self._host.node(first)))
+                job.on_main(lambda: loaded.show(self._host, found))
 
     def _ended(self, entry: Entry) -> None:
         entry.context, entry.text, entry.seconds_left = None, "", None

@@ -174,9 +174,7 @@ def _listenings_of(host: Host) -> Listenings:
         return _listenings.setdefault(id(host), Listenings(host, open_pacs))
 
 
-def _load(
-    queue: loads.LoadQueue, uid: str, show: bool, database: str | None, by: str, again: bool = False
-) -> int | None:
+def _load(queue: loads.LoadQueue, uid: str, show: bool, database: str | None, by: str, again: bool) -> int | None:
     """Give a series that has come to the load queue; the entry's id. None for what is no image: nobody wants an error.
 
     A report or a segmentation is here, as was asked for; what is broken is for the queue to say.
@@ -349,7 +347,7 @@ def arrived(
     queue = loads._queue(host)
     found: list[int] = []
     for uid in series if load else ():
-        number = _load(queue, uid, show and not found, database, by)
+        number = _load(queue, uid, show and not found, database, by, again=True)
         if number is not None:
             found.append(number)
     return found

@@ -224,7 +224,7 @@ def _load_ours(host: Host) -> list[NodeRef]:
     loaded: list[NodeRef] = []
     for each in series(host, database=database):
         found = load_series(
-            host, job, each["SeriesInstanceUID"], True, False, False, None, database,
+            host, job, each["SeriesInstanceUID"], lambda: True, False, False, None, database,
             lambda _plan: lambda done, all_, text: job.progress(done / all_, text),
         )  # fmt: skip
         loaded += [*found["volumes"], *found["sequences"], *found["images"]]

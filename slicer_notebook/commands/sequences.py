@@ -10,7 +10,7 @@ import numpy as np
 from slicer_notebook.commands import context
 from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.registry import NodeLike, command
-from slicer_notebook.commands.series_nodes import AXIS, B_VALUE, GRADIENT, VALUE
+from slicer_notebook.commands.series_nodes import AXIS, B_VALUE, GRADIENT, VALUE, instance_uids, sequence_items
 from slicer_notebook.commands.volumes import coded_meaning
 from slicer_notebook.errors import ArgumentError
 from slicer_notebook.protocol.values import Array, NodeRef
@@ -33,7 +33,7 @@ def info(host: Host, node: NodeLike) -> dict[str, Any]:
     found = host.node(node, SEQUENCE)
     count = found.GetNumberOfDataNodes()
     numeric = found.GetIndexType() == found.NumericIndex
-    items = [found.GetNthDataNode(n) for n in range(count)]
+    items = sequence_items(found)
     values: list[float | str] = []
     for n, item in enumerate(items):
         stated = item.GetAttribute(VALUE)
@@ -65,7 +65,7 @@ def _volume_facts(host: Host, first: Any) -> dict[str, Any]:
         "spacing": first.GetSpacing(),
         "affine": host.affine(first),
         "units": coded_meaning(first, "GetVoxelValueUnits"),
-        "instance": ((first.GetAttribute("DICOM.instanceUIDs") or "").split() or [""])[0],
+        "instance": (instance_uids(first) or [""])[0],
     }
 
 

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from slicer_notebook.dicom.plans import SequenceAxis, VolumePlan
     from slicer_notebook.dicom.records import Instance
 
-__all__ = ["AXIS", "VALUE", "SequenceInTheMaking", "add_volume"]
+__all__ = ["AXIS", "VALUE", "SequenceInTheMaking", "add_volume", "instance_uids", "sequence_items"]
 
+INSTANCES: Final = "DICOM.instanceUIDs"
 AXIS: Final = "slicer_notebook.axis"
 VALUE: Final = "slicer_notebook.value"
 B_VALUE: Final = "DICOM.DiffusionBValue"
@@ -55,6 +56,16 @@ def add_volume(host: Host, planned: VolumePlan, data: VolumeData) -> Any:
     _set_display(node, data)
     _place(host, node, planned.instances[0])
     return node
+
+
+def instance_uids(node: Any) -> list[str]:
+    """SOP Instance UIDs of a volume in slice order; empty where it is not from DICOM."""
+    return (node.GetAttribute(INSTANCES) or "").split()
+
+
+def sequence_items(sequence: Any) -> list[Any]:
+    """The data nodes of a sequence, in its order."""
+    return [sequence.GetNthDataNode(number) for number in range(sequence.GetNumberOfDataNodes())]
 
 
 class SequenceInTheMaking:
@@ -94,7 +105,7 @@ class SequenceInTheMaking:
         axis = self._data.axis
         for number in numbers:
             volume = self._data.volumes[number]
-            attributes = {"DICOM.instanceUIDs": " ".join(volume.sop_instance_uids)}
+            attributes = {INSTANCES: " ".join(volume.sop_instance_uids)}
             if not self._unique:
                 attributes[VALUE] = _text(axis.values[number])
             if axis.gradients is not None:
@@ -166,7 +177,7 @@ def diffusion_keys(axis: SequenceAxis) -> dict[str, str]:
 
 def _describe(host: Host, node: Any, planned: VolumePlan, data: VolumeData) -> None:
     """What the DICOM header says beyond voxels and place."""
-    node.SetAttribute("DICOM.instanceUIDs", " ".join(data.sop_instance_uids))
+    node.SetAttribute(INSTANCES, " ".join(data.sop_instance_uids))
     node.SetAttribute("DICOM.Modality", data.modality or None)
     for keyword, uid in data.uids.items():
         node.SetAttribute(f"DICOM.{keyword}", uid or None)

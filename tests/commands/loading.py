@@ -49,6 +49,12 @@ class Queue(Hearing):
         return [self.known[number] for number in ids]
 
 
+def shown(slicer: sn.Session) -> str | None:
+    """The UID of the series in the background of the red view."""
+    found = [each["series"] for each in slicer.call("dicom.displayed") if each["view"] == "Red"]
+    return found[0] if found else None
+
+
 def scene(slicer: sn.Session) -> tuple[int, int]:
     """How many nodes and subject hierarchy items there are."""
     found: tuple[int, int] = tuple(

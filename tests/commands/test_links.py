@@ -16,6 +16,7 @@ import slicer_notebook as sn
 from slicer_notebook import errors, testing
 from slicer_notebook.pacs import config
 from tests.commands.linking import TOKEN, Gate, study_link
+from tests.commands.loading import shown
 from tests.commands.transferring import Transfers
 from tests.pacs.dicomweb.faulty import Faulty, Handler, Reply, several
 from tests.pacs.links.getting import zipped
@@ -46,16 +47,6 @@ def opened(slicer: sn.Session, url: str, **how: Any) -> dict[str, Any]:
     job = slicer.submit("links.open", url=url, database=slicer.dicom.database, **how)
     found: dict[str, Any] = job.result(DEADLINE)
     return found
-
-
-def shown(slicer: sn.Session) -> str:
-    """Series Instance UID of the volume in the background of the red view."""
-    return str(
-        slicer.eval(
-            "slicer.mrmlScene.GetNodeByID(slicer.app.layoutManager().sliceWidget('Red').sliceLogic()"
-            ".GetSliceCompositeNode().GetBackgroundVolumeID()).GetAttribute('DICOM.SeriesInstanceUID')"
-        )
-    )
 
 
 # -- a study ----------------------------------------------------------------------------------------------------------

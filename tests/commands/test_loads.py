@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import slicer_notebook as sn
-from tests.commands.loading import Busy, Held, Queue, uid
+from tests.commands.loading import Busy, Held, Queue, shown, uid
 
 
 def test_series_are_loaded_one_after_the_other(queue: Queue) -> None:
@@ -68,12 +68,6 @@ def test_a_series_that_waits_is_not_queued_twice(queue: Queue, tmp_path: Path) -
     again = queue.add(uid(1))
     assert again != [first[0]]
     queue.ended(*again)
-
-
-def shown(slicer: sn.Session) -> str | None:
-    """The UID of the series in the background of the red view."""
-    found = [each["series"] for each in slicer.call("dicom.displayed") if each["view"] == "Red"]
-    return found[0] if found else None
 
 
 def test_whoever_asks_to_see_a_series_sees_it_whoever_asked_before(queue: Queue, tmp_path: Path) -> None:

@@ -182,9 +182,6 @@ class Faulty:
             connection.sendall(b"0\r\n\r\n")
 
 
-# -- bodies -----------------------------------------------------------------------------------------------------------
-
-
 @contextlib.contextmanager
 def several() -> Iterator[Callable[[Handler | Reply], Faulty]]:
     """Begins servers, by what each answers; all end with the block."""
@@ -194,6 +191,9 @@ def several() -> Iterator[Callable[[Handler | Reply], Faulty]]:
             return stack.enter_context(Faulty(handler if callable(handler) else lambda _request: handler))
 
         yield begin
+
+
+# -- bodies -----------------------------------------------------------------------------------------------------------
 
 
 def study_item(number: int, **more: Any) -> dict[str, Any]:
