@@ -281,7 +281,7 @@ def info(
             _print_plan(*each)
         for skipped in summary.skipped[:20]:
             out().print(f"passed over {skipped.path}: {skipped.reason}", markup=False, soft_wrap=True)
-    if not any(planned.volumes or planned.sequences or planned.images for _, planned in plans):
+    if not any(planned.loadable for _, planned in plans):
         raise typer.Exit(1)
 
 

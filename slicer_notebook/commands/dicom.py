@@ -350,13 +350,8 @@ def load_series(
         return _load(host, job, planned, show, quantity, tell, as_it_is=quantity is None and not rectify)
 
 
-def volumes_in_reading_order(planned: SeriesPlan) -> list[VolumePlan]:
-    """All volumes of a plan, as `load` reads them."""
-    return [*(v for found in planned.sequences for v in found.volumes), *planned.volumes, *planned.images]
-
-
 def _check_loadable(planned: SeriesPlan, series_uid: str) -> None:
-    if planned.volumes or planned.sequences or planned.images:
+    if planned.loadable:
         return
     first = planned.refused[0] if planned.refused else None
     raise SeriesRefusedError(
@@ -400,7 +395,7 @@ def _load(
 ) -> dict[str, Any]:
     from slicer_notebook.dicom import read, read_sequence
 
-    total = sum(len(volume.instances) for volume in volumes_in_reading_order(planned))
+    total = sum(len(volume.instances) for volume in planned.all_volumes)
     before = 0
 
     def report(done: int, _of: int, text: str) -> None:

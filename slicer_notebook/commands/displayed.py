@@ -116,7 +116,7 @@ def open_(
     for uid in dict.fromkeys(uids):
         job.check()
         planned = _plan(uid, database)
-        image = bool(planned.volumes or planned.sequences or planned.images)
+        image = planned.loadable
         if not image and all(refusal.reason in _NO_IMAGES for refusal in planned.refused):
             continue
         show = image and not shown

@@ -29,8 +29,7 @@ def whole(host: Host, planned: SeriesPlan) -> dict[str, list[NodeRef]] | None:
     What has come since is not there: instances are compared, not counted. Nor is what was changed since it was loaded,
     in voxels or place: whoever asks for the series wants it as it is. Main thread.
     """
-    plans = [*planned.volumes, *planned.images, *(each for found in planned.sequences for each in found.volumes)]
-    wanted = {plane.SOPInstanceUID for volume in plans for plane in volume.instances}
+    wanted = {plane.SOPInstanceUID for volume in planned.all_volumes for plane in volume.instances}
     known = _remembered.get(id(host), {})
     nodes = _nodes(host).get(planned.SeriesInstanceUID, [])
     nodes = [node for node in nodes if known.get(node.GetID()) == _state(host, node)]

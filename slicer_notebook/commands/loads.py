@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from slicer_notebook.commands import context, loaded
-from slicer_notebook.commands.dicom import _open_index, load_series, volumes_in_reading_order
+from slicer_notebook.commands.dicom import _open_index, load_series
 from slicer_notebook.commands.entries import Entries
 from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.registry import command
@@ -101,7 +101,7 @@ class _Amounts:
     """How many files and bytes a number of planes is: a plane is a part of its file."""
 
     def __init__(self, planned: SeriesPlan) -> None:
-        planes = [plane for volume in volumes_in_reading_order(planned) for plane in volume.instances]
+        planes = [plane for volume in planned.all_volumes for plane in volume.instances]
         parts = Counter(plane.path for plane in planes)
         self._bytes = list(itertools.accumulate(plane.size / parts[plane.path] for plane in planes))
         left = Counter(parts)

@@ -180,8 +180,7 @@ def _load(queue: loads.LoadQueue, uid: str, show: bool, database: str | None, by
     A report or a segmentation is here, as was asked for; what is broken is for the queue to say.
     """
     planned = _plan(uid, database)
-    found = planned.volumes or planned.sequences or planned.images
-    if not found and all(refusal.reason in _NO_IMAGES for refusal in planned.refused):
+    if not planned.loadable and all(refusal.reason in _NO_IMAGES for refusal in planned.refused):
         return None
     how = {"strict": False, "rectify": False, "quantity": None, "database": database, "again": again}
     return queue.add([uid], by, show=show, **how)[0].id

@@ -136,3 +136,13 @@ class SeriesPlan(msgspec.Struct, kw_only=True):
     images: list[VolumePlan] = []
     refused: list[Refusal] = []
     warnings: list[str] = []
+
+    @property
+    def loadable(self) -> bool:
+        """Whether anything of it becomes a volume, a sequence or an image."""
+        return bool(self.volumes or self.sequences or self.images)
+
+    @property
+    def all_volumes(self) -> list[VolumePlan]:
+        """Those of the sequences, too, and the images: in the order in which they are read."""
+        return [*(volume for found in self.sequences for volume in found.volumes), *self.volumes, *self.images]
