@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from slicer_notebook.commands import context, loaded, loads
 from slicer_notebook.commands.dicom import _open_index, _plan
 from slicer_notebook.commands.host import Host, View
-from slicer_notebook.commands.pacs import _NO_IMAGES
+from slicer_notebook.commands.pacs import _load
 from slicer_notebook.commands.registry import command
 from slicer_notebook.commands.series_nodes import instance_uids
 from slicer_notebook.errors import ArgumentError
@@ -112,19 +112,16 @@ def open_(
     if study is not None:
         uids += [each.SeriesInstanceUID for each in _open_index(database).series(study)]
     queue, numbers, shown = loads._queue(host), list[int](), ""
-    how = {"strict": False, "rectify": False, "quantity": None, "database": database, "again": False}
     for uid in dict.fromkeys(uids):
         job.check()
         planned = _plan(uid, database)
-        image = planned.loadable
-        if not image and all(refusal.reason in _NO_IMAGES for refusal in planned.refused):
+        show = not shown
+        shown = shown or (uid if planned.loadable else "")
+        if planned.loadable and job.on_main(lambda planned=planned, show=show: _is_there(host, planned, show)):  # type: ignore[misc]
             continue
-        show = image and not shown
-        shown = shown or (uid if image else "")
-        if image and job.on_main(lambda planned=planned, show=show: _is_there(host, planned, show)):  # type: ignore[misc]
-            continue
-        # One that is broken, too: the queue says why.
-        numbers.append(queue.add([uid], by, show=show, **how)[0].id)
+        entry = _load(queue, planned, show, database, by, again=False)
+        if entry is not None:
+            numbers.append(entry.id)
     return {"load": numbers, "shown": shown or None}
 
 

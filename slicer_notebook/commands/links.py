@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from slicer_notebook.commands import context, loads
-from slicer_notebook.commands.dicom import _open_index
+from slicer_notebook.commands.dicom import _open_index, _plan
 from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.link_servers import name_of
 from slicer_notebook.commands.pacs import _load, _transfers_of
@@ -289,13 +289,16 @@ def _load_all(host: Host, series: Iterable[str], database: str | None, by: str) 
     """Into the load queue, what is an image; the first is shown."""
     queue = loads._queue(host)
     found: list[int] = []
+    show = True
     for uid in series:
         try:
-            number = _load(queue, uid, not found, database, by, again=False)
+            planned = _plan(uid, database)
         except UidNotFoundError:
             continue  # removed from the index meanwhile
-        if number is not None:
-            found.append(number)
+        entry = _load(queue, planned, show, database, by, again=False)
+        if entry is not None:
+            found.append(entry.id)
+            show = show and not entry.show
     return found
 
 

@@ -21,6 +21,7 @@ from slicer_notebook.commands.transfers import Transfers
 from slicer_notebook.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from slicer_notebook.dicom import SeriesPlan
     from slicer_notebook.pacs.matches import Matches
     from slicer_notebook.pacs.pacs import Pacs
     from slicer_notebook.pacs.signing import Prompt
@@ -159,8 +160,9 @@ def _transfers_of(host: Host) -> Transfers:
     def open_pacs(server: str, database: str | None, prompt: Prompt | None) -> Pacs:
         return _open_pacs(host, server, database, prompt)
 
-    def load(uid: str, show: bool, database: str | None, by: str, again: bool) -> int | None:
-        return _load(queue, uid, show, database, by, again)
+    def load(uid: str, show: bool, database: str | None, by: str, again: bool) -> tuple[int, bool] | None:
+        entry = _load(queue, _plan(uid, database), show, database, by, again)
+        return None if entry is None else (entry.id, entry.show)
 
     with _lock:
         return _transfers.setdefault(id(host), Transfers(host, open_pacs, load))
@@ -174,16 +176,17 @@ def _listenings_of(host: Host) -> Listenings:
         return _listenings.setdefault(id(host), Listenings(host, open_pacs))
 
 
-def _load(queue: loads.LoadQueue, uid: str, show: bool, database: str | None, by: str, again: bool) -> int | None:
-    """Give a series that has come to the load queue; the entry's id. None for what is no image: nobody wants an error.
+def _load(
+    queue: loads.LoadQueue, planned: SeriesPlan, show: bool, database: str | None, by: str, again: bool
+) -> loads.Entry | None:
+    """Give a series that has come to the load queue. None for what is no image: nobody wants an error.
 
-    A report or a segmentation is here, as was asked for; what is broken is for the queue to say.
+    A report or a segmentation is here, as was asked for; what is broken is for the queue to say, and not to be shown.
     """
-    planned = _plan(uid, database)
     if not planned.loadable and all(refusal.reason in _NO_IMAGES for refusal in planned.refused):
         return None
     how = {"strict": False, "rectify": False, "quantity": None, "database": database, "again": again}
-    return queue.add([uid], by, show=show, **how)[0].id
+    return queue.add([planned.SeriesInstanceUID], by, show=show and planned.loadable, **how)[0]
 
 
 @command("pacs.ask", thread="network", journal=False, urgent=True)
@@ -346,9 +349,10 @@ def arrived(
     queue = loads._queue(host)
     found: list[int] = []
     for uid in series if load else ():
-        number = _load(queue, uid, show and not found, database, by, again=True)
-        if number is not None:
-            found.append(number)
+        entry = _load(queue, _plan(uid, database), show, database, by, again=True)
+        if entry is not None:
+            found.append(entry.id)
+            show = show and not entry.show
     return found
 
 

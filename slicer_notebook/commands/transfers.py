@@ -194,14 +194,14 @@ class Transfers(Entries[Entry]):
         host: the Slicer.
         open_pacs: makes the `Pacs` of a name, with the index of a path, and how a person is asked to sign in.
         load: has a series loaded: its UID, whether it is shown, the index, who asked, whether also when it is in the
-            scene already; the id of the load queue's entry, None if it is none to be loaded.
+            scene already; the id of the load queue's entry and whether it is shown, None if it is none to be loaded.
     """
 
     def __init__(
         self,
         host: Host,
         open_pacs: Callable[[str, str | None, Prompt | None], Pacs],
-        load: Callable[[str, bool, str | None, str, bool], int | None],
+        load: Callable[[str, bool, str | None, str, bool], tuple[int, bool] | None],
     ) -> None:
         super().__init__(host, "transfers", EVERY)
         self._open_pacs = open_pacs
@@ -387,17 +387,17 @@ class Transfers(Entries[Entry]):
         while (uid := entry.next_to_load()) is not None:
             entry.loaded.add(uid)
             words = ""
-            number: int | None = None
+            queued: tuple[int, bool] | None = None
             try:
-                number = self._load(uid, entry.show and not entry.shown, entry.database, entry.by, entry.again)
+                queued = self._load(uid, entry.show and not entry.shown, entry.database, entry.by, entry.again)
             except Exception as exc:  # noqa: BLE001 - it belongs to this series; the others are loaded
                 words = error_in_words(exc)["message"]
             with self._changed:
                 if words:
                     entry.note(f"not loaded: {words}")
-                if number is not None:
-                    entry.shown = True
-                    entry.loads = [*entry.loads, number]
+                if queued is not None:
+                    entry.shown = entry.shown or queued[1]
+                    entry.loads = [*entry.loads, queued[0]]
                 self._tell(entry)
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import slicer_notebook as sn
-from tests.commands.loading import Busy, Held, Queue, shown, uid
+from tests.commands.loading import STUDY, Busy, Held, Queue, shown, uid
+from tests.dicom import make
 
 
 def test_series_are_loaded_one_after_the_other(queue: Queue) -> None:
@@ -86,6 +87,22 @@ def test_it_is_shown_also_when_it_is_in_the_scene_already(queue: Queue, tmp_path
         assert shown(queue.slicer) is None
         assert queue.add(uid(2), show=True) == [number]
     queue.ended(number)
+    assert shown(queue.slicer) == uid(2)
+
+
+def test_the_first_that_is_an_image_is_shown_also_after_one_that_is_refused(queue: Queue, folder: Path) -> None:
+    lacking = {"StudyInstanceUID": STUDY, "SeriesInstanceUID": uid(4), "PatientID": "P1"}
+    make.write_series(folder / "4", PhotometricInterpretation=None, **lacking)
+    queue.slicer.dicom.index(folder).result(60)
+    database = queue.slicer.dicom.database
+    ids = queue.slicer.call("pacs.arrived", series=[uid(4), uid(2), uid(1)], load=True, database=database)
+    ended = queue.ended(*ids)
+    assert [(each["series"], each["state"], each["show"]) for each in ended] == [
+        (uid(4), "failed", False),
+        (uid(2), "done", True),
+        (uid(1), "done", False),
+    ]
+    assert ended[0]["error"]["kind"] == "SeriesRefusedError"
     assert shown(queue.slicer) == uid(2)
 
 
