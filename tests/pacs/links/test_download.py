@@ -381,7 +381,7 @@ def test_a_name_that_leads_elsewhere_a_moment_later(
 ) -> None:
     """DNS rebinding: the second connection of one link goes to an address that the first had nothing of."""
     given = files(tmp_path / "in", 2)
-    server = serve(Reply(200, given[0].read_bytes(), then="close"))
+    server = serve(Reply(200, given[0].read_bytes(), {"Connection": "close"}, then="close"))
     url = by_name(server.url, "rebound.example")
     where = iter(["public", "loopback"])
     monkeypatch.setattr("slicer_notebook.pacs.links.judging.whereabouts", lambda _ip: next(where))
