@@ -414,6 +414,7 @@ def _load(
             job.on_main(step)
         sequences.append(making)
         before += sum(len(volume.instances) for volume in sequence.volumes)
+    damaged: SeriesRefusedError | None = None
     for volume in [*planned.volumes, *planned.images]:
         try:
             data = read(volume, report, cancelled, quantity=quantity)
@@ -422,10 +423,13 @@ def _load(
             if not volume.image or len(planned.images) == 1:
                 raise
             warnings.append(f"{volume.name!r} was not loaded: {exc.message}")
+            damaged = exc
             continue
         warnings += data.warnings
         volumes.append((volume, data))
         before += len(volume.instances)
+    if damaged is not None and not volumes and not sequences:
+        raise damaged
     job.check()
     # From here on nothing can be cancelled: a series is in the scene wholly or not at all.
     refs: dict[str, Any] = job.on_main(lambda: _into_scene(host, volumes, sequences, show, as_it_is))

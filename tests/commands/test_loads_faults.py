@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
+from pydicom.data import get_testdata_file
 
 from tests.commands.loading import STUDY, Busy, Held, Queue, scene, uid
 from tests.dicom import make
@@ -161,3 +163,30 @@ def test_the_queue_goes_on_when_the_notebook_that_asked_is_killed(queue: Queue, 
         assert entry["state"] == "done"
         assert entry["volumes"][0].shape == (20, 64, 64)
     assert np.isfinite(queue.known[ids[0]]["volumes"][0].array).all()
+
+
+@pytest.mark.parametrize("show", [True, False])
+def test_images_that_are_all_damaged_are_a_failure_and_one_of_several_is_a_warning(
+    queue: Queue, tmp_path: Path, show: bool
+) -> None:
+    original = Path(get_testdata_file("SC_rgb_jpeg_gdcm.dcm"))
+    bad = str(pydicom.dcmread(original).SeriesInstanceUID)
+
+    def write(number: int, damaged: bool) -> None:
+        item = pydicom.dcmread(original)
+        item.SOPInstanceUID = item.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{number}"
+        item.InstanceNumber = number
+        if damaged:
+            item.PixelData = item.PixelData[:60] + bytes(len(item.PixelData) - 60)
+        item.save_as(tmp_path / f"{number}.dcm")
+
+    for number in (1, 2):
+        write(number, damaged=True)
+    queue.slicer.dicom.index(tmp_path).result(60)
+    [entry] = queue.ended(*queue.add(bad, show=show))
+    assert (entry["state"], entry["error"]["kind"]) == ("failed", "SeriesRefusedError")
+    write(3, damaged=False)
+    queue.slicer.dicom.index(tmp_path).result(60)
+    [entry] = queue.ended(*queue.add(bad, show=show))
+    assert (entry["state"], len(entry["images"])) == ("done", 1)
+    assert sum("was not loaded" in text for text in entry["warnings"]) == 2
