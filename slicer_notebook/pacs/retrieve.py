@@ -34,6 +34,7 @@ from slicer_notebook.pacs.patience import busy, of_the_server, rest
 from slicer_notebook.pacs.reports import Report, SeriesReport
 from slicer_notebook.pacs.series import SeriesTransfer, Target
 from slicer_notebook.pacs.survey import Survey
+from slicer_notebook.pacs.threads import thread
 from slicer_notebook.pacs.tries import Form, Tries
 from slicer_notebook.pacs.wanted import NOBODY, Wanted
 
@@ -232,14 +233,11 @@ class Retrieval:
 
     def _work(self, arrivals: Arrivals) -> None:
         count = min(self._parallel, len(self._wanted.queue))
-        threads = [
-            threading.Thread(target=self._worker, args=(arrivals, number > 0), name="pacs-fetch", daemon=True)
-            for number in range(count)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        threads = [thread(self._worker, "pacs-fetch", arrivals, number > 0) for number in range(count)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
 
     def _worker(self, arrivals: Arrivals, spare: bool) -> None:
         try:

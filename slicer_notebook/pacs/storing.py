@@ -25,6 +25,7 @@ from slicer_notebook.errors import (
 from slicer_notebook.pacs.model import Cancelled, Source
 from slicer_notebook.pacs.patience import PAUSES, away, rest
 from slicer_notebook.pacs.server import Server
+from slicer_notebook.pacs.threads import thread
 
 __all__ = ["Sending", "Stored", "StoredFile", "ToSend", "files_of", "plain_paths"]
 
@@ -291,11 +292,11 @@ class Sending:
                     stopped.append(exc)
 
         count = max(1, min(self._server.parallel, len(paths)))
-        threads = [threading.Thread(target=work, name="pacs-store", daemon=True) for _ in range(count)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        threads = [thread(work, "pacs-store") for _ in range(count)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
         if stopped:
             raise stopped[0]
 

@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from slicer_notebook.errors import DeadlineError, JobCancelledError
 from slicer_notebook.pacs.model import Cancelled
+from slicer_notebook.pacs.threads import thread
 
 __all__ = ["Stream", "Work"]
 
@@ -43,7 +44,7 @@ class Work(Generic[T]):
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[Any], object]] = []
         self._watchers: list[Callable[[Any], object]] = []
-        self._thread = threading.Thread(target=self._run, name=f"pacs-{name}", daemon=True)
+        self._thread = thread(self._run, f"pacs-{name}")
 
     def start(self) -> None:
         """Begin."""
@@ -219,7 +220,7 @@ class Stream(Generic[T]):
     def __init__(self, items: Callable[[Cancelled], Iterator[T]]) -> None:
         self._feed: _Feed[T] = _Feed(items)
         self._ended = False
-        self._thread = threading.Thread(target=self._feed.run, name="pacs-find", daemon=True)
+        self._thread = thread(self._feed.run, "pacs-find")
         self._thread.start()
 
     @property

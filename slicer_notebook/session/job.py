@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import contextvars
 import importlib
 import threading
 import time
@@ -76,6 +77,7 @@ class Job(Generic[T]):
         #: who waits for the end, and what they are asked meanwhile
         self._waiting = 0
         self._card: Card | None = None
+        self._cell = contextvars.copy_context()
 
     # -- for the user --------------------------------------------------------------------------------------------
 
@@ -194,6 +196,8 @@ class Job(Generic[T]):
             return
         deadline = None if timeout is None else time.monotonic() + timeout
         waits = timeout is None or timeout > _A_LOOK
+        if waits:
+            self._cell = contextvars.copy_context()
         self._waiting += waits
         self._show_card()
         try:
@@ -261,7 +265,15 @@ class Job(Generic[T]):
         words = self.sign_in
         with self._condition:
             if words and self._waiting and self._card is None:
-                self._card = Card(words, _publish)
+                self._card = Card(words, self._publish)
+
+    def _publish(self, bundle: dict[str, str], display_id: str, update: bool) -> None:
+        """A card belongs into the cell that waits, wherever else the job's prints go.
+
+        This is the link's thread, for which the newest message's cell would be the one: that may be a widget's.
+        """
+        content = {"data": bundle, "metadata": {}, "transient": {"display_id": display_id}}
+        self._cell.copy().run(output.show, Output("update_display_data" if update else "display_data", content))
 
     def _end_card(self, error: BaseException | None = None) -> None:
         with self._condition:
@@ -295,9 +307,3 @@ class Job(Generic[T]):
             function(self)
         except Exception:  # noqa: BLE001 - the user's callback may raise anything; the others still have to run
             report(f"A callback of {self!r} failed.")
-
-
-def _publish(bundle: dict[str, str], display_id: str, update: bool) -> None:
-    """A card belongs into the cell, wherever else the job's prints go."""
-    content = {"data": bundle, "metadata": {}, "transient": {"display_id": display_id}}
-    output.show(Output("update_display_data" if update else "display_data", content))

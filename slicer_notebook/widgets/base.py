@@ -17,13 +17,12 @@ from slicer_notebook.session import Job, Session
 from slicer_notebook.session.output import Output, in_notebook, show
 from slicer_notebook.widgets.threads import Home
 
-__all__ = ["SessionWidget", "StaticWidget", "error_in_words", "static_note"]
+__all__ = ["HeardWidget", "SessionWidget", "StaticWidget", "error_in_words", "static_note"]
 
 _log = logging.getLogger("slicer_notebook")
 
 #: Seconds after which what a view should know is told again, as long as no view has said hello: in JupyterLab before
-#: 4.4, or with ipykernel before 7, its words wait for the end of the cells that run, and ipykernel 7.4 sometimes hears
-#: nothing on a new subshell meanwhile (its issue 1554).
+#: 4.4, or with ipykernel before 7, its words wait for the end of the cells that run; the first ones do in any version.
 _TELL_AGAIN: Final = (0.4, 1.2, 3.0, 8.0)
 
 #: The fallback in a saved notebook. The style hides what JupyterLab says of a widget that is no more, in the next
@@ -41,7 +40,22 @@ def static_note(text: str) -> str:
     return f'<p style="margin:6px 0;font-size:12px;opacity:.75">{html.escape(text)}</p>'
 
 
-class StaticWidget(anywidget.AnyWidget):
+class HeardWidget(anywidget.AnyWidget):
+    """A widget whose browser is heard where the front end says, on a subshell: while a cell runs, too.
+
+    ipykernel 7.4 takes a browser's message for the answer to what the widget has sent last, and hears it where that was
+    sent from: not before the end of the cell, if the cell or a thread has sent something. No widget here waits for
+    answers.
+    """
+
+    def open(self) -> None:
+        """Tell the browser of this widget."""
+        super().open()
+        if hasattr(self.comm, "_reply_subshell_for"):
+            self.comm._reply_subshell_for = None
+
+
+class StaticWidget(HeardWidget):
     """A widget that leaves a page without a script where it was: a saved notebook, GitHub, nbconvert."""
 
     #: Names the static fallback of this widget in the page.

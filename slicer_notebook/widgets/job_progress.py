@@ -9,14 +9,13 @@ import time
 import uuid
 from typing import Any, Literal
 
-import anywidget
 import traitlets as t
 
 from slicer_notebook.errors import DeadlineError, JobCancelledError
 from slicer_notebook.session import Job
 from slicer_notebook.session.output import Output, in_notebook, show
 from slicer_notebook.widgets import assets
-from slicer_notebook.widgets.base import error_in_words
+from slicer_notebook.widgets.base import HeardWidget, error_in_words
 
 __all__ = ["JobProgress"]
 
@@ -42,7 +41,7 @@ _COLORS = {
 }
 
 
-class JobProgress(anywidget.AnyWidget):
+class JobProgress(HeardWidget):
     """A job's progress. ``job`` as the last expression of a cell shows one.
 
     Args:

@@ -201,8 +201,7 @@ def test_a_click_while_a_cell_runs(which: str, page: Page, request: pytest.Fixtu
     picker.get_by_role("button", name="Load").click()
     done, waits = picker.locator(".sn-note-good"), picker.locator(".sn-banner")
     if which == "lab":
-        # ipykernel 7.4 sometimes hears nothing on a new subshell while the cell runs (its issue 1554).
-        notebook.wait(lambda: done.is_visible() or waits.is_visible(), "that it is done, or that it waits")
+        expect(done).to_be_visible(timeout=SHORT)
     else:
         expect(waits).to_contain_text("Waiting for the notebook's kernel")
     assert "[*]" in notebook.cell("while not").locator(".jp-InputPrompt").inner_text()

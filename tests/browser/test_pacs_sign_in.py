@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,23 @@ class Desk:
     def sign_out(self) -> None:
         """Nothing that was given is good any more."""
         self.door.valid = self.door.refresh = ""
+
+    @contextmanager
+    def meanwhile(self) -> Iterator[None]:
+        """No code is given before the form, above, and its kernel have spoken with one another."""
+        asked = len(self.door.forms)
+        form = self.notebook.panel.locator(ROOT)
+        code = form.get_by_role("button", name="Copy as code")
+        expect(code).to_have_attribute("aria-expanded", "false")
+        self.door.open.clear()
+        try:
+            yield
+            self.door.until(lambda: len(self.door.forms) > asked, "nobody has asked for a code")
+            code.click()
+            expect(code).to_have_attribute("aria-expanded", "true", timeout=SHORT)
+        finally:
+            self.door.open.set()
+        code.click()
 
     def on_the_page(self, link: Locator, answer: str) -> None:
         """Open the page that a link leads to, and answer there."""
@@ -124,7 +142,8 @@ def test_cancel(desk: Desk) -> None:
 
 def test_a_cell_that_waits_shows_where_to_sign_in(desk: Desk, screenshots: Path) -> None:
     desk.sign_out()
-    cell = desk.notebook.start("in the cell")
+    with desk.meanwhile():
+        cell = desk.notebook.start("in the cell")
     card = cell.locator(".sn-sign-in")
     expect(card).to_contain_text("This waits.", timeout=SHORT)
     card.screenshot(path=screenshots / "pacs_sign_in_cell.png")
@@ -149,7 +168,8 @@ def test_a_bar_shows_where_to_sign_in(desk: Desk, axe: Callable[..., list[str]])
 
 def test_the_notebooks_own_process_shows_a_card(desk: Desk) -> None:
     desk.sign_out()
-    cell = desk.notebook.start("sn.pacs.open")
+    with desk.meanwhile():
+        cell = desk.notebook.start("sn.pacs.open")
     desk.on_the_page(cell.locator(".sn-sign-in").get_by_role("link"), "Allow")
     expect(cell).to_contain_text("Signed in at door.", timeout=SHORT)
     expect(cell).to_contain_text(re.compile(r"[1-9]\d* here"), timeout=SHORT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,13 +43,22 @@ def door(orthanc: Orthanc, servers: Servers) -> Iterator[Door]:  # noqa: F811 - 
         yield running
 
 
+#: As ipykernel keeps it: the cell that the code of this context belongs to.
+CELL = contextvars.ContextVar("CELL", default="the newest message's")
+
+
 class Shown(list[Output]):
-    """What somebody was shown; ``then`` is what they do about the first."""
+    """What somebody was shown, and in which cell; ``then`` is what they do about the first."""
 
     then: Any = None
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.cells: list[str] = []
+
     def append(self, what: Output) -> None:
         super().append(what)
+        self.cells.append(CELL.get())
         if len(self) == 1 and self.then is not None:
             self.then()
 
@@ -77,15 +87,17 @@ def texts(shown: list[Output]) -> list[str]:
 
 
 def test_the_cell_shows_where_to_sign_in_and_the_question_goes_on(
-    session: sn.Session, door: Door, run: Any, somebody: list[Output]
+    session: sn.Session, door: Door, run: Any, somebody: Shown
 ) -> None:
     door.later()
+    CELL.set("this cell")
     answers = session.pacs("door", run=run).find(PatientID="*").result(DEADLINE)
     assert answers
     first, last = texts(somebody)
     assert first.startswith(f"Sign in at door: open {door.root}/device?user_code=ABCD-0001, code ABCD-0001 (")
     assert last == "Signed in at door."
     assert [each.kind for each in somebody] == ["display_data", "update_display_data"]
+    assert somebody.cells == ["this cell", "this cell"]
     assert not [secret for secret in door.secrets if secret in repr(somebody) + repr(answers.asked)]
     # The next question needs nobody.
     assert session.pacs("door", run=run).find(PatientID="*").result(DEADLINE)

@@ -37,7 +37,10 @@ class Kernel:
 
     def run(self, code: str) -> str:
         """Run a cell; what it printed. Raises `AssertionError` when it raised."""
-        identity = self.client.execute(code)
+        return self.end(self.client.execute(code))
+
+    def end(self, identity: str) -> str:
+        """Wait until a cell has run; as `run`."""
         printed: list[str] = []
         deadline = time.monotonic() + CELL
         while True:
@@ -62,11 +65,17 @@ class Kernel:
             except Empty:
                 raise AssertionError(f"not in {CELL:.0f} s: {what}") from None
 
-    def say(self, comm_id: str, content: dict[str, Any]) -> None:
+    def subshell(self) -> str:
+        """A new one, as JupyterLab makes it."""
+        self.client.control_channel.send(self.client.session.msg("create_subshell_request"))
+        return str(self.client.get_control_msg(timeout=CELL)["content"]["subshell_id"])
+
+    def say(self, comm_id: str, content: dict[str, Any], subshell: str | None = None) -> None:
         """What the browser would send to a widget."""
         message = self.client.session.msg(
             "comm_msg", {"comm_id": comm_id, "data": {"method": "custom", "content": content}}
         )
+        message["header"]["subshell_id"] = subshell
         self.client.shell_channel.send(message)
 
     def model(self, name: str) -> str:
@@ -182,6 +191,24 @@ def test_pictures_reach_the_browser_while_a_cell_runs(joined: Kernel, indexed: s
     )
     # All of it came before that cell's end, which `run` waits for.
     assert joined.said(model, "views")[-1]["views"][0]["offset"] == 4.0
+
+
+SPEAK = {"its cell": "widget.send({})", "a thread": "Thread(target=widget.send, args=({},)).start()"}
+
+
+@pytest.mark.parametrize("speak", SPEAK.values(), ids=SPEAK.keys())
+def test_a_widget_is_heard_while_a_cell_runs_whoever_spoke_last(kernel: Kernel, speak: str) -> None:
+    kernel.run(
+        "from threading import Event, Thread\nfrom slicer_notebook.widgets.base import StaticWidget\n"
+        "class Ear(StaticWidget):\n    _esm, heard = '', Event()\n"
+        "    def _do_word(self, content): self.heard.set()\n"
+        "widget = Ear()"
+    )
+    comm_id, subshell = kernel.model("_static_id"), kernel.subshell()
+    cell = kernel.client.execute(f"{speak}\nprint(widget.heard.wait(20))")
+    kernel.wait(lambda: comm_id in kernel.messages, "what the widget says")
+    kernel.say(comm_id, {"type": "word"}, subshell)
+    assert kernel.end(cell) == "True\n"
 
 
 def test_the_cameras_picture_is_an_output_of_the_cell_with_its_provenance(joined: Kernel) -> None:

@@ -22,6 +22,7 @@ from slicer_notebook.pacs.dicomweb.multipart import (
     parse_content_type,
 )
 from slicer_notebook.pacs.model import Cancelled, Fetch, Part, Sink, WayFailedError
+from slicer_notebook.pacs.threads import thread
 
 __all__ = ["WadoRs", "WadoUri"]
 
@@ -269,12 +270,12 @@ def each_instance(
                     counts.append(count)
                     in_a_row = 0
 
-    threads = [threading.Thread(target=work, name="wado", daemon=True) for _ in range(min(parallel, total) - 1)]
-    for thread in threads:
-        thread.start()
+    threads = [thread(work, "wado") for _ in range(min(parallel, total) - 1)]
+    for each in threads:
+        each.start()
     work()
-    for thread in threads:
-        thread.join()
+    for each in threads:
+        each.join()
     if stopped:
         raise next((exc for exc in stopped if not isinstance(exc, JobCancelledError)), stopped[0])
     if failures:

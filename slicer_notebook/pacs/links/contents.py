@@ -20,6 +20,7 @@ from slicer_notebook.links.manifest import MOST_BYTES as MANIFEST_MOST
 from slicer_notebook.links.manifest import ManifestItem, manifest_items
 from slicer_notebook.pacs.aside import write_all
 from slicer_notebook.pacs.dicomweb.multipart import MultipartError, Parser, PartBegins, PartData, PartEnds
+from slicer_notebook.pacs.threads import thread
 
 if TYPE_CHECKING:
     from slicer_notebook.pacs.arrivals import Arrivals
@@ -230,12 +231,12 @@ class _Items:
 
     def take(self) -> None:
         """Fetch all. Raises as `take`; what failed is told when the others are here."""
-        threads = [threading.Thread(target=self._work, name="manifest", daemon=True) for _ in range(_PARALLEL - 1)]
-        for thread in threads:
-            thread.start()
+        threads = [thread(self._work, "manifest") for _ in range(_PARALLEL - 1)]
+        for each in threads:
+            each.start()
         self._work()
-        for thread in threads:
-            thread.join()
+        for each in threads:
+            each.join()
         if self._stopped:
             raise self._stopped[0]
         if self._failures:

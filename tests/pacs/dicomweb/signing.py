@@ -58,6 +58,7 @@ class Door:
         codes: user code -> "pending", "approved", "denied" or "expired".
         forms: all that was sent to it, with the moment; ``asked``: how often a code was asked for.
         slow_down: how many polls are answered so.
+        open: while it is not set, whoever asks for a code waits.
     """
 
     def __init__(
@@ -70,6 +71,8 @@ class Door:
         self.forms: list[dict[str, str]] = []
         self.times: list[float] = []
         self.slow_down = 0
+        self.open = threading.Event()
+        self.open.set()
         #: answers to the next polls, instead of what is true
         self.next: list[Reply] = []
         self.valid = ""
@@ -151,6 +154,8 @@ class Door:
                 self.forms.append(dict(request.form))
                 self.times.append(time.monotonic())
                 self._changed.notify_all()
+            assert self.open.wait(DEADLINE), "nobody has opened the door"
+            with self._changed:
                 return self._device_code() if request.path == "/oauth/device" else self._token(dict(request.form))
         if not self.valid or request.headers.get("authorization") != f"Bearer {self.valid}":
             return Reply(401)

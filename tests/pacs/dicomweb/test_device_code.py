@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import io
 import json
 import logging
@@ -444,6 +445,25 @@ def test_where_nobody_signs_in(tmp_path: Path) -> None:
 
 
 # -- with a real archive ----------------------------------------------------------------------------------------------
+
+
+def test_a_person_is_asked_in_the_cell_they_asked_from(orthanc: Orthanc, pacs_data: Any, tmp_path: Path) -> None:
+    cell = contextvars.ContextVar("cell", default="the newest message's")
+    cells: list[str] = []
+    study = pacs_data.study("thorax")
+    context = contextvars.copy_context()
+    with (
+        Door(behind(orthanc)) as door,
+        pacs_of(door, prompt=lambda _code: cells.append(cell.get()), index=tmp_path / "index.sqlite3") as pacs,
+    ):
+        context.run(cell.set, "of find")
+        door.later()
+        assert context.run(lambda: pacs.find(PatientID="*").records())
+        door.valid = door.refresh = ""
+        context.run(cell.set, "of retrieve")
+        door.later(number=2)
+        assert context.run(lambda: pacs.retrieve(study=study.uid).result(60)).complete
+    assert cells == ["of find", "of retrieve"]
 
 
 def test_find_and_retrieve_from_a_real_archive(orthanc: Orthanc, pacs_data: Any, tmp_path: Path) -> None:
