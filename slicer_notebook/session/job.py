@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import contextvars
 import importlib
 import threading
 import time
@@ -14,7 +15,7 @@ from typing import Any, Generic, TypeVar
 from slicer_notebook.errors import DeadlineError, JobCancelledError
 from slicer_notebook.pacs.prompts import Card
 from slicer_notebook.session import output
-from slicer_notebook.session.output import Output, in_notebook, in_this_cell, report
+from slicer_notebook.session.output import Output, in_notebook, report
 
 __all__ = ["Job"]
 
@@ -76,7 +77,7 @@ class Job(Generic[T]):
         #: who waits for the end, and what they are asked meanwhile
         self._waiting = 0
         self._card: Card | None = None
-        self._show_here = in_this_cell(_show)
+        self._cell = contextvars.copy_context()
 
     # -- for the user --------------------------------------------------------------------------------------------
 
@@ -135,16 +136,16 @@ class Job(Generic[T]):
         return self._error
 
     def add_done_callback(self, function: Callable[[Job[T]], Any]) -> None:
-        """Call ``function(job)`` when it is done; at once when it is. What it shows belongs to this cell."""
+        """Call ``function(job)`` when it is done; at once when it is."""
         with self._condition:
             if not self._finished:
-                self._callbacks.append(in_this_cell(function))
+                self._callbacks.append(function)
                 return
         self._run(function)
 
     def on_progress(self, function: Callable[[Job[T]], Any]) -> None:
-        """Call ``function(job)`` whenever `progress` or `text` changes. What it shows belongs to this cell."""
-        self._progress_callbacks.append(in_this_cell(function))
+        """Call ``function(job)`` whenever `progress` or `text` changes."""
+        self._progress_callbacks.append(function)
 
     def __await__(self) -> Generator[Any, None, T]:
         loop = asyncio.get_running_loop()
@@ -196,7 +197,7 @@ class Job(Generic[T]):
         deadline = None if timeout is None else time.monotonic() + timeout
         waits = timeout is None or timeout > _A_LOOK
         if waits:
-            self._show_here = in_this_cell(_show)
+            self._cell = contextvars.copy_context()
         self._waiting += waits
         self._show_card()
         try:
@@ -267,9 +268,12 @@ class Job(Generic[T]):
                 self._card = Card(words, self._publish)
 
     def _publish(self, bundle: dict[str, str], display_id: str, update: bool) -> None:
-        """A card belongs into the cell that waits, wherever else the job's prints go."""
+        """A card belongs into the cell that waits, wherever else the job's prints go.
+
+        This is the link's thread, for which the newest message's cell would be the one: that may be a widget's.
+        """
         content = {"data": bundle, "metadata": {}, "transient": {"display_id": display_id}}
-        self._show_here(Output("update_display_data" if update else "display_data", content))
+        self._cell.copy().run(output.show, Output("update_display_data" if update else "display_data", content))
 
     def _end_card(self, error: BaseException | None = None) -> None:
         with self._condition:
@@ -303,7 +307,3 @@ class Job(Generic[T]):
             function(self)
         except Exception:  # noqa: BLE001 - the user's callback may raise anything; the others still have to run
             report(f"A callback of {self!r} failed.")
-
-
-def _show(what: Output) -> None:
-    output.show(what)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextvars
 import logging
 import sys
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-__all__ = ["Output", "in_notebook", "in_this_cell", "report", "show"]
-
-T = TypeVar("T")
+__all__ = ["Output", "in_notebook", "show"]
 
 _log = logging.getLogger("slicer_notebook")
 
@@ -59,21 +55,6 @@ def show(output: Output) -> None:
         transient=content.get("transient", {}),
         update=output.kind == "update_display_data",
     )
-
-
-def in_this_cell(function: Callable[..., T]) -> Callable[..., T]:
-    """``function``, whose outputs belong to the cell that runs now, whenever and on whatever thread it is called.
-
-    ipykernel 7 keeps a context's cell, as asyncio keeps a callback's context. Without one, what is shown goes to where
-    the newest message came from: to another cell, or with a widget's message nowhere. Earlier ones keep none.
-    """
-    context = contextvars.copy_context()
-
-    # A context is entered once at a time, and a callback may bring about the next one: each call has a copy.
-    def called(*args: Any) -> T:
-        return context.copy().run(function, *args)
-
-    return called
 
 
 def in_notebook() -> bool:

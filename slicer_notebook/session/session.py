@@ -24,7 +24,7 @@ from slicer_notebook.session.job import Job
 from slicer_notebook.session.launcher import Launched
 from slicer_notebook.session.link import Link, LogLine
 from slicer_notebook.session.links import Opened, open_link
-from slicer_notebook.session.output import in_this_cell, report
+from slicer_notebook.session.output import report
 from slicer_notebook.session.pacs import SessionPacs
 from slicer_notebook.session.progress import shown
 from slicer_notebook.session.transfers import TransferQueue
@@ -458,8 +458,6 @@ class Session(OwnAttributesOnly):
     def on(self, kind: str, callback: Callable[[Any], Any]) -> Subscription:
         """Call back when something happens; on the session's background thread, coalesced.
 
-        What the callback shows or prints belongs to the cell that has called this.
-
         Args:
             kind: ``"scene"`` (a dict with lists of node handles: added, removed, modified), ``"views"`` (a dict with
                 names of views whose picture changed), ``"indexed"`` (a notebook of this Slicer has indexed something),
@@ -480,9 +478,8 @@ class Session(OwnAttributesOnly):
             raise errors.ArgumentError("That cannot be called back.", expected="a function", got=repr(callback))
         if self._closed:
             raise errors.SessionClosedError("The session was closed.")
-        heard = in_this_cell(callback)
-        self._subscribers[kind].append(heard)
-        return Subscription(self._subscribers[kind], heard)
+        self._subscribers[kind].append(callback)
+        return Subscription(self._subscribers[kind], callback)
 
     def _event(self, kind: str, data: Any) -> None:
         if kind in self._subscribers:

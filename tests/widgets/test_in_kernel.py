@@ -34,8 +34,6 @@ class Kernel:
         self.displays: list[dict[str, Any]] = []
         #: custom messages of the widgets, by comm id
         self.messages: dict[str, list[dict[str, Any]]] = {}
-        #: what was printed, by the id of the cell that shows it
-        self.prints: dict[str, str] = {}
 
     def run(self, code: str) -> str:
         """Run a cell; what it printed. Raises `AssertionError` when it raised."""
@@ -43,6 +41,7 @@ class Kernel:
 
     def end(self, identity: str) -> str:
         """Wait until a cell has run; as `run`."""
+        printed: list[str] = []
         deadline = time.monotonic() + CELL
         while True:
             message = self.client.get_iopub_msg(timeout=max(0.1, deadline - time.monotonic()))
@@ -50,10 +49,12 @@ class Kernel:
             if message["parent_header"].get("msg_id") != identity:
                 continue
             content = message["content"]
-            if message["msg_type"] == "error":
+            if message["msg_type"] == "stream":
+                printed.append(content["text"])
+            elif message["msg_type"] == "error":
                 raise AssertionError("\n".join(content["traceback"]))
-            if message["msg_type"] == "status" and content["execution_state"] == "idle":
-                return self.prints.get(identity, "")
+            elif message["msg_type"] == "status" and content["execution_state"] == "idle":
+                return "".join(printed)
 
     def wait(self, condition: Any, what: str) -> None:
         """Listen, while no cell runs, until ``condition()``."""
@@ -97,9 +98,6 @@ class Kernel:
             self.models[content["comm_id"]] = dict(content["data"]["state"])
         elif message["msg_type"] == "comm_msg" and content["data"].get("method") == "update":
             self.models[content["comm_id"]].update(content["data"]["state"])
-        elif message["msg_type"] == "stream":
-            cell = message["parent_header"].get("msg_id", "")
-            self.prints[cell] = self.prints.get(cell, "") + content["text"]
         elif message["msg_type"] in ("display_data", "update_display_data", "execute_result"):
             self.displays.append({"type": message["msg_type"], **content})
 
@@ -193,22 +191,6 @@ def test_pictures_reach_the_browser_while_a_cell_runs(joined: Kernel, indexed: s
     )
     # All of it came before that cell's end, which `run` waits for.
     assert joined.said(model, "views")[-1]["views"][0]["offset"] == 4.0
-
-
-def test_what_a_callback_prints_is_in_the_cell_that_asked_for_it(joined: Kernel, indexed: sn.Session) -> None:
-    """Whatever has happened in the notebook since; a widget's message is no cell at all."""
-    cell = joined.client.execute(
-        "from slicer_notebook.widgets.base import StaticWidget\nwidget = StaticWidget(_esm='')\n"
-        "heard = slicer.on('scene', lambda what: print('changed'))\n"
-        "job = slicer.submit('code.run', code='import time; time.sleep(0.5)')\n"
-        "job.add_done_callback(lambda job: print('done'))\n"
-    )
-    assert joined.end(cell) == ""
-    joined.say(joined.model("_static_id"), {"type": "hello"})
-    indexed.add_volume(np.zeros((2, 2, 2), np.uint8)).remove()
-    joined.run("1 + 1")
-    joined.wait(lambda: set(joined.prints.get(cell, "").split()) == {"done", "changed"}, "both")
-    assert list(joined.prints) == [cell]
 
 
 SPEAK = {"its cell": "widget.send({})", "a thread": "Thread(target=widget.send, args=({},)).start()"}
