@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
-import contextvars
 import importlib
 import threading
 import time
@@ -15,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from slicer_notebook.errors import DeadlineError, JobCancelledError
 from slicer_notebook.pacs.prompts import Card
 from slicer_notebook.session import output
-from slicer_notebook.session.output import Output, in_notebook, report
+from slicer_notebook.session.output import Output, in_notebook, in_this_cell, report
 
 __all__ = ["Job"]
 
@@ -77,7 +76,7 @@ class Job(Generic[T]):
         #: who waits for the end, and what they are asked meanwhile
         self._waiting = 0
         self._card: Card | None = None
-        self._cell = contextvars.copy_context()
+        self._show_here: Callable[[Output], None] = output.show
 
     # -- for the user --------------------------------------------------------------------------------------------
 
@@ -197,7 +196,7 @@ class Job(Generic[T]):
         deadline = None if timeout is None else time.monotonic() + timeout
         waits = timeout is None or timeout > _A_LOOK
         if waits:
-            self._cell = contextvars.copy_context()
+            self._show_here = in_this_cell(output.show)
         self._waiting += waits
         self._show_card()
         try:
@@ -268,12 +267,9 @@ class Job(Generic[T]):
                 self._card = Card(words, self._publish)
 
     def _publish(self, bundle: dict[str, str], display_id: str, update: bool) -> None:
-        """A card belongs into the cell that waits, wherever else the job's prints go.
-
-        This is the link's thread, for which the newest message's cell would be the one: that may be a widget's.
-        """
+        """A card belongs into the cell that waits, wherever else the job's prints go."""
         content = {"data": bundle, "metadata": {}, "transient": {"display_id": display_id}}
-        self._cell.copy().run(output.show, Output("update_display_data" if update else "display_data", content))
+        self._show_here(Output("update_display_data" if update else "display_data", content))
 
     def _end_card(self, error: BaseException | None = None) -> None:
         with self._condition:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, ParamSpec, TypeVar
 
-__all__ = ["Output", "in_notebook", "show"]
+__all__ = ["Output", "in_notebook", "in_this_cell", "show"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _log = logging.getLogger("slicer_notebook")
 
@@ -55,6 +60,22 @@ def show(output: Output) -> None:
         transient=content.get("transient", {}),
         update=output.kind == "update_display_data",
     )
+
+
+def in_this_cell(function: Callable[P, T]) -> Callable[P, T]:
+    """``function``, whose outputs belong to the cell that runs now, on whatever thread it is called; while it runs.
+
+    ipykernel 7 keeps a context's cell. A thread without one shows its outputs where the newest message came from: with
+    a widget's message nowhere. Earlier ones keep none. Who runs a notebook alone (nbclient) drops what comes for a cell
+    that has ended.
+    """
+    context = contextvars.copy_context()
+
+    # A context is entered once at a time: each call has a copy.
+    def called(*args: P.args, **kwargs: P.kwargs) -> T:
+        return context.copy().run(function, *args, **kwargs)
+
+    return called
 
 
 def in_notebook() -> bool:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from slicer_notebook.session.job import Job
-from slicer_notebook.session.output import in_notebook
+from slicer_notebook.session.output import in_notebook, in_this_cell
 
 __all__ = ["shown"]
 
@@ -47,7 +47,7 @@ def shown(job: Job[Any]) -> Iterator[None]:
             else:
                 state["handle"].update(picture)
 
-    job.on_progress(update)
+    job.on_progress(in_this_cell(update))
     try:
         yield
     finally:
