@@ -8,18 +8,24 @@ from slicer_notebook import errors
 from slicer_notebook.session import records
 from slicer_notebook.session.dicom import Dicom, DicomWarning
 from slicer_notebook.session.functions import RemoteFunction
-from slicer_notebook.session.handles import Markups, Model, Node, Segmentation, Table, Transform, Volume
+from slicer_notebook.session.handles import Node
 from slicer_notebook.session.images import Image, Pictures
 from slicer_notebook.session.inprocess import InProcessLink, agent_here
 from slicer_notebook.session.job import Job
 from slicer_notebook.session.kernel_link import KernelLink
 from slicer_notebook.session.launcher import Launched
+from slicer_notebook.session.markups import Markups
+from slicer_notebook.session.models import Model
 from slicer_notebook.session.plans import Plan
 from slicer_notebook.session.records import SessionRecord
+from slicer_notebook.session.segmentations import Segmentation
 from slicer_notebook.session.sequences import VolumeSequence
 from slicer_notebook.session.session import Session, Subscription
 from slicer_notebook.session.studies import SeriesList, Studies
+from slicer_notebook.session.tables import Table
+from slicer_notebook.session.transforms import Transform
 from slicer_notebook.session.views import View
+from slicer_notebook.session.volumes import Volume
 
 __all__ = [
     "Dicom",

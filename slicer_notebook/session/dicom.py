@@ -12,12 +12,13 @@ import msgspec
 
 from slicer_notebook.dicom.records import IndexSummary, Series, Study
 from slicer_notebook.errors import ArgumentError, UidNotFoundError
-from slicer_notebook.session.handles import Node, Volume
+from slicer_notebook.session.handles import Node
 from slicer_notebook.session.loads import LoadQueue
 from slicer_notebook.session.plans import Plan
 from slicer_notebook.session.sequences import VolumeSequence
 from slicer_notebook.session.studies import SeriesList, Studies, series_uid
 from slicer_notebook.session.thumbnails import Thumbnails, collect
+from slicer_notebook.session.volumes import Volume
 
 if TYPE_CHECKING:
     from pydicom import Dataset

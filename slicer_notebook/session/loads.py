@@ -11,11 +11,11 @@ import msgspec
 from slicer_notebook.dicom.records import Series
 from slicer_notebook.errors import ArgumentError, UidNotFoundError
 from slicer_notebook.session.following import Following
-from slicer_notebook.session.handles import Volume
 from slicer_notebook.session.job import Job
 from slicer_notebook.session.progress import shown
 from slicer_notebook.session.sequences import VolumeSequence
 from slicer_notebook.session.studies import series_uid
+from slicer_notebook.session.volumes import Volume
 
 if TYPE_CHECKING:
     from slicer_notebook.session.session import Session

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from slicer_notebook.pacs.pacs import Pacs
     from slicer_notebook.pacs.storing import Stored
-    from slicer_notebook.session.handles import Volume
     from slicer_notebook.session.listening import Listening
     from slicer_notebook.session.sequences import VolumeSequence
     from slicer_notebook.session.session import Session
+    from slicer_notebook.session.volumes import Volume
 
 __all__ = ["Answer", "Answers", "SessionPacs"]
 

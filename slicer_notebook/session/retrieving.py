@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from slicer_notebook.errors import ArgumentError, JobCancelledError, PacsError, by_name
 from slicer_notebook.session.dicom import DicomWarning
-from slicer_notebook.session.handles import Volume
 from slicer_notebook.session.loads import Load
 from slicer_notebook.session.sequences import VolumeSequence
+from slicer_notebook.session.volumes import Volume
 
 if TYPE_CHECKING:
     from slicer_notebook.session.job import Job

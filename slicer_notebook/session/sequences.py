@@ -13,7 +13,8 @@ import numpy as np
 from slicer_notebook.commands.series_nodes import BASELINE
 from slicer_notebook.errors import ArgumentError, ItemNotFoundError, SlicerNotebookError
 from slicer_notebook.protocol.values import Array
-from slicer_notebook.session.handles import Node, Volume
+from slicer_notebook.session.handles import Node
+from slicer_notebook.session.volumes import Volume
 
 if TYPE_CHECKING:
     from slicer_notebook.dicom.plans import SequenceAxis

@@ -13,11 +13,12 @@ from slicer_notebook import errors
 from slicer_notebook.commands import registry
 from slicer_notebook.protocol.values import NodeRef
 from slicer_notebook.session import magic
+from slicer_notebook.session.adding import Adding
 from slicer_notebook.session.attributes import OwnAttributesOnly
 from slicer_notebook.session.dicom import Dicom
 from slicer_notebook.session.functions import RemoteFunction
 from slicer_notebook.session.gateways import Gateways
-from slicer_notebook.session.handles import Markups, Node, Transform, Volume, handle
+from slicer_notebook.session.handles import Node, handle
 from slicer_notebook.session.igtl import Igtl
 from slicer_notebook.session.images import Picture, Pictures, provenance
 from slicer_notebook.session.job import Job
@@ -70,7 +71,7 @@ class Subscription:
             self._callbacks.remove(self._callback)
 
 
-class Session(OwnAttributesOnly):
+class Session(Adding, OwnAttributesOnly):
     """One Slicer. From `launch` or `connect`; a context manager.
 
     Attributes:
@@ -361,38 +362,6 @@ class Session(OwnAttributesOnly):
         except errors.AmbiguousNameError:
             return True
         return True
-
-    def add_volume(
-        self, array: Any, affine: Any = None, name: str = "Volume", *, labelmap: bool = False, show: bool = True
-    ) -> Volume:
-        """A new volume of an array.
-
-        Args:
-            array: [k, j, i] or [k, j, i, component].
-            affine: 4x4 IJK → RAS, mm; 1 mm along R, A, S without it.
-            name: made unique in the scene.
-            labelmap: a label map instead of a scalar volume.
-            show: show it in the slice views.
-
-        Raises:
-            ArrayError: a shape, dtype or affine that a volume cannot have.
-        """
-        import numpy as np
-
-        found: Volume = self.call(
-            "volume.add", array=np.asanyarray(array), affine=affine, name=name, labelmap=labelmap, show=show
-        )
-        return found
-
-    def add_markups(self, points: Any, name: str = "Points", labels: list[str] | None = None) -> Markups:
-        """A new point list; ``points`` [n, 3], RAS, mm. Raises `ArrayError`."""
-        found: Markups = self.call("markups.add", points=points, name=name, labels=labels)
-        return found
-
-    def add_transform(self, matrix: Any = None, name: str = "Transform") -> Transform:
-        """A new linear transform; ``matrix`` 4x4 to parent, RAS, mm. Raises `ArrayError`."""
-        found: Transform = self.call("transform.add", matrix=matrix, name=name)
-        return found
 
     def clear(self) -> None:
         """Empty the scene."""

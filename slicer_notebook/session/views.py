@@ -9,8 +9,8 @@ from slicer_notebook.session.attributes import OwnAttributesOnly
 from slicer_notebook.session.images import Image
 
 if TYPE_CHECKING:
-    from slicer_notebook.session.handles import Volume
     from slicer_notebook.session.session import Session
+    from slicer_notebook.session.volumes import Volume
 
 __all__ = ["View"]
 
@@ -90,7 +90,7 @@ class View(OwnAttributesOnly):
         self._volume().window_level = value
 
     def _volume(self) -> Volume:
-        from slicer_notebook.session.handles import Volume
+        from slicer_notebook.session.volumes import Volume
 
         shown = self._session.call("view.background", name=self.name)
         if not isinstance(shown, Volume):
