@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 #: The GPL and the AGPL, in any spelling; the LGPL is another licence (a library may be used through its interface).
 COPYLEFT = re.compile(r"(?<!L)(?<!Lesser )(?<!Library )\b(A?GPL|(Affero )?General Public License)", re.IGNORECASE)
 #: Packages whose metadata name no licence, with what their source says.
-STATED_ELSEWHERE: dict[str, str] = {}
+STATED_ELSEWHERE: dict[str, str] = {"jupyter-rfb": "MIT"}  # the LICENSE file in its wheel
 
 
 @dataclass(frozen=True)
