@@ -119,6 +119,18 @@ def attributes(host: Host, node: NodeLike) -> dict[str, str]:
     return {name: found.GetAttribute(name) for name in found.GetAttributeNames()}
 
 
+@command("node.summary", journal=False)
+def summary(host: Host, node: NodeLike) -> dict[str, Any]:
+    """What a node's inline card shows: ``name``, ``class``, ``attributes``."""
+    found = host.node(node)
+    names = found.GetAttributeNames()
+    return {
+        "name": found.GetName() or "",
+        "class": found.GetClassName(),
+        "attributes": {name: found.GetAttribute(name) for name in names},
+    }
+
+
 @command("node.set_attribute")
 def set_attribute(host: Host, node: NodeLike, name: str, value: str | None) -> None:
     """Set a node's attribute; ``None`` removes it."""

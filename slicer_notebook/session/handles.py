@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
 
-from slicer_notebook.errors import ArrayError, NodeNotFoundError
+from slicer_notebook.errors import (
+    ArgumentError,
+    ArrayError,
+    DeadlineError,
+    NodeNotFoundError,
+    SlicerNotebookError,
+)
 from slicer_notebook.protocol.values import Array, NodeRef
 from slicer_notebook.session.attributes import OwnAttributesOnly
+from slicer_notebook.session.cards import Card, html_of
+from slicer_notebook.session.privacy import checked
 
 if TYPE_CHECKING:
     from slicer_notebook.session.images import Pictures
-    from slicer_notebook.session.session import Session
+    from slicer_notebook.session.session import Session, Subscription
 
 __all__ = ["Node", "floats", "handle"]
+
+#: Seconds that the display of a node waits for Slicer.
+_REPR_TIMEOUT: Final = 2.0
 
 _kinds: dict[str, type[Node]] = {}
 
@@ -30,6 +42,8 @@ class Node(OwnAttributesOnly):
 
     #: MRML class that this handle class is for, subclasses included.
     mrml_class: ClassVar[str] = "vtkMRMLNode"
+    #: The command that tells what the inline card shows; `_card` makes the card of its result.
+    _summary: ClassVar[str] = "node.summary"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -103,6 +117,45 @@ class Node(OwnAttributesOnly):
     def remove(self) -> None:
         """Remove the node from the scene."""
         self._session.call("node.remove", node=self)
+
+    def on(self, kind: Literal["modified", "removed"], callback: Callable[[Node], Any]) -> Subscription:
+        """Call ``callback(node)`` when the node was changed, or has gone; a few times a second at most.
+
+        Returns:
+            What ends it (``close()``).
+
+        Raises:
+            ArgumentError: another kind of event.
+        """
+        if kind not in ("modified", "removed"):
+            raise ArgumentError("A node has no such event.", expected='"modified" or "removed"', got=repr(kind))
+
+        def heard(event: dict[str, list[Node]]) -> None:
+            if any(each.id == self.id for each in event[kind]):
+                callback(self)
+
+        return self._session.on("scene", heard)
+
+    # -- display -------------------------------------------------------------------------------------------------
+
+    def _card(self, summary: dict[str, Any]) -> Card:
+        """The inline card of what `_summary` gave."""
+        facts = [("class", str(summary["class"])), ("id", self.id)]
+        return Card(facts + [(str(name), str(value)) for name, value in summary["attributes"].items()])
+
+    def _repr_html_(self) -> str:
+        """A card with the node's facts as they are now; without them where Slicer has no time for it."""
+        kind = type(self).__name__
+        strict = checked(None) == "strict"
+        try:
+            summary = self._session.submit(self._summary, node=self).result(_REPR_TIMEOUT)
+        except DeadlineError:
+            return html_of(kind, "" if strict else self._ref.name, Card(), "Slicer was busy; show it again later.")
+        except SlicerNotebookError as exc:
+            return html_of(kind, "" if strict else self._ref.name, Card(), exc.message)
+        if strict:
+            return html_of(kind, "", Card(), "privacy: strict")
+        return html_of(kind, str(summary.get("name", self._ref.name)), self._card(summary))
 
     def __eq__(self, other: object) -> bool:
         return (
