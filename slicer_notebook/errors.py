@@ -43,6 +43,7 @@
     ├── LinkError                  a URL that is not opened
     │   └── LinkRefusedError       what it asks for is not done for a URL, or not without being asked
     ├── OpenIGTLinkError           a message that is none, or a peer that cannot be reached
+    ├── PackageNotInstalledError   a Python package that this needs is not there (also a ModuleNotFoundError)
     ├── RenderingError             no picture can be made on this machine
     └── QtRequiredError            that part of Slicer needs Qt
         ├── QtAttributeError       an attribute that needs Qt was asked for (also an AttributeError)
@@ -78,6 +79,7 @@ __all__ = [
     "NodeNotFoundError",
     "NotDicomError",
     "OpenIGTLinkError",
+    "PackageNotInstalledError",
     "PacsAnswerError",
     "PacsConfigError",
     "PacsError",
@@ -338,6 +340,10 @@ class LinkRefusedError(LinkError):
 
 class OpenIGTLinkError(SlicerNotebookError):
     """Bytes that are no OpenIGTLink message, or a peer that cannot be reached."""
+
+
+class PackageNotInstalledError(SlicerNotebookError, ModuleNotFoundError):
+    """An optional Python package that this needs is not installed; the hint says how it is."""
 
 
 class RenderingError(SlicerNotebookError):
