@@ -9,6 +9,7 @@ from slicer_notebook.commands import (  # noqa: F401
     gltf,
     grids,
     igtl,
+    layouts,
     links,
     loaded,
     loads,

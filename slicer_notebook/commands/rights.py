@@ -73,8 +73,8 @@ RIGHTS: Final[dict[str, Right]] = {
     **_all(
         "free",
         "reads the views",
-        "dicom.displayed", "dicom.front", "view.background", "view.gltf", "view.image", "view.layout",
-        "view.layout_image", "view.names", "view.picture", "view.png", "view.state",
+        "dicom.displayed", "dicom.front", "view.arrangement", "view.background", "view.gltf", "view.image", "view.layout",
+        "view.layout_image", "view.layouts", "view.names", "view.picture", "view.png", "view.state",
     ),
     **_all(
         "free",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from slicer_notebook.commands.layouts import known
 from slicer_notebook.errors import ArgumentError, ViewNotFoundError
 
 from .native import NativeSliceView, NativeThreeDView
@@ -17,8 +18,6 @@ from .views import AnyView, Headless3DView, HeadlessSliceView, LazyRender, Quiet
 
 __all__ = ["Layout"]
 
-_PREFIX: Final = "SlicerLayout"
-_SUFFIX: Final = "View"
 #: Further names of the first 3-D view, whose layout name is "1".
 _ALIASES_3D: Final = ("3d", "threed", "view1")
 
@@ -79,7 +78,23 @@ class Layout:
 
     def _nodes(self) -> list[Any]:
         nodes = self.logic.GetViewNodes()
-        return [nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems())]
+        found = [nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems())]
+        # Of an item for several views, the logic has only the first; qMRMLLayoutManager shows all that the scene has.
+        for class_name in self._multiple(self.node.GetLayoutRootElement()):
+            ids = {node.GetID() for node in found}
+            others = self._scene.GetNodesByClass(class_name)
+            nodes = [others.GetItemAsObject(index) for index in range(others.GetNumberOfItems())]
+            found += [node for node in nodes if node.GetID() not in ids]
+        return found
+
+    def _multiple(self, element: Any) -> list[str]:
+        """MRML classes of which the layout shows all views."""
+        if element is None:
+            return []
+        inside = [element.GetNestedElement(index) for index in range(element.GetNumberOfNestedElements())]
+        if element.GetName() == "item" and element.GetAttribute("multiple") == "true":
+            return [each.GetAttribute("class") for each in inside if not each.GetAttribute("singletontag")]
+        return [class_name for each in inside for class_name in self._multiple(each)]
 
     def _make(self, node: Any) -> AnyView | None:
         name = node.GetSingletonTag()
@@ -197,7 +212,4 @@ class Layout:
 
     def known(self) -> dict[str, int]:
         """Layouts by name that have a description, with their numbers."""
-        layout_node = self._slicer.vtkMRMLLayoutNode
-        names = [each for each in dir(layout_node) if each.startswith(_PREFIX) and each.endswith(_SUFFIX)]
-        found = {each[len(_PREFIX) : -len(_SUFFIX)]: int(getattr(layout_node, each)) for each in names}
-        return {name: value for name, value in found.items() if self.node.IsLayoutDescription(value)}
+        return known(self.node)
