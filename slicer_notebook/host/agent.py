@@ -25,6 +25,7 @@ from slicer_notebook.commands.dicom import import_dicom
 from slicer_notebook.commands.host import Asked, Host
 from slicer_notebook.host.events import SceneWatcher
 from slicer_notebook.host.executor import Executor, Outcome, Run
+from slicer_notebook.host.live import LiveViews
 from slicer_notebook.host.main_thread import MainThread
 from slicer_notebook.protocol import messages, shm, transfers, values
 from slicer_notebook.protocol.values import UNSENDABLE
@@ -147,6 +148,19 @@ class Connection:
                 self._pool.release(lease)
         elif isinstance(message, messages.Attach):
             self._attach(message)
+        elif isinstance(message, messages.Watch | messages.Input | messages.Seen | messages.Unwatch):
+            self.agent.main.hand_over(lambda: self._look(message))
+
+    def _look(self, message: messages.Watch | messages.Input | messages.Seen | messages.Unwatch) -> None:
+        live = self.agent.live
+        if isinstance(message, messages.Watch):
+            live.watch(self, message)
+        elif isinstance(message, messages.Input):
+            live.input(self, message)
+        elif isinstance(message, messages.Seen):
+            live.seen(self, message)
+        else:
+            live.unwatch(self, message)
 
     def _refuse(self, buffers: list[Any], error: errors.SlicerNotebookError) -> None:
         """Answer a request that could not be read in full, so that nobody waits for ever; log what is no request."""
@@ -240,6 +254,7 @@ class Connection:
 
     def close(self) -> None:
         """The notebook is gone."""
+        self.agent.live.gone(self)
         self.agent.executor.cancel_all(self.name)
         self._pool.close()
         self._reader.close()
@@ -300,6 +315,7 @@ class Agent:
         host.listening = self.listen
         self._asked = itertools.count(1)
         self.watcher = SceneWatcher(host, self._event, later)
+        self.live = LiveViews(host, later)
         Agent.current = self
 
     def connect(self, name: str, transmit: Callable[[list[Any]], None]) -> Connection:

@@ -16,7 +16,9 @@ from typing import Any
 import msgspec
 
 #: (major, minor). Ends with different majors refuse each other.
-PROTOCOL_VERSION: tuple[int, int] = (1, 0)
+PROTOCOL_VERSION: tuple[int, int] = (1, 1)
+#: From this minor version on an agent streams live views.
+LIVE_VIEWS: int = 1
 
 #: Name of the comm target; the *kernel* opens the comm (a client-opened one fails on xeus-python 0.19).
 TARGET_NAME = "slicer_notebook"
@@ -134,4 +136,93 @@ class Release(msgspec.Struct, tag="release", kw_only=True):
     leases: list[int]
 
 
-Message = Hello | Attach | Request | Reply | Progress | Event | LogRecord | Cancel | Chunk | Release
+class Watch(msgspec.Struct, tag="watch", kw_only=True):
+    """Notebook end → Slicer end: stream a view's pictures, or change how. Answered by frames, or by `Unwatched`."""
+
+    stream: int
+    """The notebook's number of it."""
+    view: str
+    size: tuple[int, int] | None = None
+    """(width, height) in pixels that the view is shown with; the view takes this size. None leaves it as it is."""
+    paused: bool = False
+    """Nobody looks at the moment."""
+    again: bool = False
+    """Whoever looks has no picture yet: send one, even if nothing has changed."""
+
+
+class Input(msgspec.Struct, tag="input", kw_only=True):
+    """Notebook end → Slicer end: what a person did in a view. Answered by `Took`, at once."""
+
+    stream: int
+    number: int
+    """Rises by one with each."""
+    events: list[dict[str, Any]]
+    """Events of renderview's specification; ``x`` and ``y`` are parts of the picture's width and height, 0 to 1, from
+    its top left corner."""
+
+
+class Seen(msgspec.Struct, tag="seen", kw_only=True):
+    """Notebook end → Slicer end: this frame, and all before it, have arrived where somebody looks at them."""
+
+    stream: int
+    index: int
+
+
+class Unwatch(msgspec.Struct, tag="unwatch", kw_only=True):
+    """Notebook end → Slicer end: no more frames."""
+
+    stream: int
+
+
+class Frame(msgspec.Struct, tag="frame", kw_only=True):
+    """Slicer end → notebook end: a picture of a view."""
+
+    stream: int
+    index: int
+    """Rises by one with each."""
+    size: tuple[int, int]
+    """(width, height) of the view, pixels; the picture may have fewer while it moves."""
+    mime: str
+    lossless: bool
+    data: bytes
+    input: int = 0
+    """The last `Input` that is in it."""
+
+
+class Took(msgspec.Struct, tag="took", kw_only=True):
+    """Slicer end → notebook end: an `Input` was done."""
+
+    stream: int
+    number: int
+    cursor: str = "default"
+    """What the pointer looks like there, as CSS has it."""
+    error: str = ""
+    """What went wrong, in words."""
+
+
+class Unwatched(msgspec.Struct, tag="unwatched", kw_only=True):
+    """Slicer end → notebook end: there are no more frames, as there is no such view any more."""
+
+    stream: int
+    error: ErrorInfo
+
+
+Message = (
+    Hello
+    | Attach
+    | Request
+    | Reply
+    | Progress
+    | Event
+    | LogRecord
+    | Cancel
+    | Chunk
+    | Release
+    | Watch
+    | Input
+    | Seen
+    | Unwatch
+    | Frame
+    | Took
+    | Unwatched
+)

@@ -71,6 +71,8 @@ class Link(abc.ABC):
         self.log: collections.deque[LogLine] = collections.deque(maxlen=LOG_LINES)
         self._callbacks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._callback_thread: threading.Thread | None = None
+        #: Who is told of frames, by the number of their stream; on the thread that receives.
+        self.streams: dict[int, Callable[[Any], None]] = {}
         self.on_event: Callable[[str, Any], None] = lambda _kind, _data: None
         self.on_lost: Callable[[errors.SessionError], None] = lambda _error: None
 
@@ -203,6 +205,20 @@ class Link(abc.ABC):
             self.post(lambda: self.on_event(kind, data))
         elif isinstance(message, messages.LogRecord):
             self._log(message.level, message.text, message.source)
+        elif isinstance(message, messages.Frame | messages.Took | messages.Unwatched):
+            stream = self.streams.get(message.stream)
+            if stream is not None:
+                stream(message)
+
+    def say(self, message: messages.Message) -> None:
+        """Send a message that nobody answers.
+
+        Raises:
+            SessionClosedError, ConnectionLostError: nothing can be said any more.
+        """
+        if self._error is not None:
+            raise self._fresh_error()
+        self._send(message)
 
     def shutdown(self) -> None:
         """End the Slicer too, where that is this link's to do."""
