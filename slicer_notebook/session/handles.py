@@ -143,6 +143,10 @@ class Node(OwnAttributesOnly):
         facts = [("class", str(summary["class"])), ("id", self.id)]
         return Card(facts + [(str(name), str(value)) for name, value in summary["attributes"].items()])
 
+    def _below(self, summary: dict[str, Any]) -> str:  # noqa: ARG002 - for subclasses
+        """HTML below the inline card, of what `_summary` gave; its texts are escaped."""
+        return ""
+
     def _repr_html_(self) -> str:
         """A card with the node's facts as they are now; without them where Slicer has no time for it."""
         kind = type(self).__name__
@@ -155,7 +159,7 @@ class Node(OwnAttributesOnly):
             return html_of(kind, "" if strict else self._ref.name, Card(), exc.message)
         if strict:
             return html_of(kind, "", Card(), "privacy: strict")
-        return html_of(kind, str(summary.get("name", self._ref.name)), self._card(summary))
+        return html_of(kind, str(summary.get("name", self._ref.name)), self._card(summary)) + self._below(summary)
 
     def __eq__(self, other: object) -> bool:
         return (
