@@ -32,9 +32,7 @@ def gltf(host: Host, index: int = 0, box: bool = False) -> str:
         )
     widget = manager.threeDWidget(index)
     node = widget.mrmlViewNode()
-    before = node.GetBoxVisible(), node.GetAxisLabelsVisible()
-    host.slicer.app.pauseRender()
-    try:
+    with host.hidden_view(node.GetLayoutName()).aside():
         node.SetBoxVisible(box)
         node.SetAxisLabelsVisible(box)
         window = widget.threeDView().renderWindow()
@@ -45,10 +43,6 @@ def gltf(host: Host, index: int = 0, box: bool = False) -> str:
         exporter.SaveNormalOn()
         exporter.SetRenderWindow(window)
         return _without_nulls(str(exporter.WriteToString()))
-    finally:
-        node.SetBoxVisible(before[0])
-        node.SetAxisLabelsVisible(before[1])
-        host.slicer.app.resumeRender()
 
 
 def _without_nulls(text: str) -> str:

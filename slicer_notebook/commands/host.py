@@ -36,14 +36,23 @@ class View(Protocol):
         """
         ...
 
+    def aside(self) -> AbstractContextManager[None]:
+        """A block for pictures of something else than what the view shows: what is done to the view's plane, field of
+        view, layers, camera and size in it is undone at its end, and nobody hears of it.
+        """
+        ...
+
     def fit(self) -> None:
         """Show all of what is in the view."""
         ...
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height), pixels."""
+        """(width, height), pixels. Settable."""
         ...
+
+    @size.setter
+    def size(self, size: tuple[int, int]) -> None: ...
 
     @property
     def offset(self) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -147,7 +149,7 @@ def _state(view: View) -> dict[str, Any]:
 
 @command("view.set")
 def set_view(host: Host, name: str, offset: float | None = None, orientation: str | None = None) -> dict[str, Any]:
-    """Move a slice view; what is ``None`` stays. Returns ``view.state``.
+    """Move a slice view; what is ``None`` stays. Linked views follow. Returns ``view.state``.
 
     Raises:
         ArgumentError: a 3-D view, or an unknown orientation.
@@ -156,17 +158,39 @@ def set_view(host: Host, name: str, offset: float | None = None, orientation: st
     if offset is not None and not math.isfinite(offset):
         raise ArgumentError("The offset does not fit.", expected="a finite number, mm", got=str(offset))
     if orientation is not None:
-        view.orientation = orientation
+        with followed(host, view, "OrientationFlag"):
+            view.orientation = orientation
     if offset is not None:
-        view.offset = offset
+        with followed(host, view, "SliceToRASFlag"):
+            view.offset = offset
     return _state(view)
+
+
+@contextmanager
+def followed(host: Host, view: View, flag: str) -> Iterator[None]:
+    """A change of a slice view that its linked views follow (vtkMRMLSliceLinkLogic); of any other view just a change.
+
+    Args:
+        flag: what changes: the name of a flag of vtkMRMLSliceNode (``SliceToRASFlag``...).
+    """
+    logic = host.slicer.app.applicationLogic().GetSliceLogic(view.node) if view.kind == "slice" else None
+    if logic is None:
+        yield
+        return
+    logic.StartSliceNodeInteraction(getattr(host.slicer.vtkMRMLSliceNode, flag))
+    try:
+        yield
+    finally:
+        logic.EndSliceNodeInteraction()
 
 
 @command("view.fit")
 def fit(host: Host, name: str | None = None) -> None:
-    """Show all of what is in the view; in all views without a name."""
+    """Show all of what is in the view, and in those linked with it; in all views without a name."""
     for each in host.view_names() if name is None else [name]:
-        host.view(each).fit()
+        view = host.view(each)
+        with followed(host, view, "ResetFieldOfViewFlag"):
+            view.fit()
 
 
 @command("view.layout", journal=False)

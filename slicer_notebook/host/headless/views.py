@@ -21,6 +21,7 @@ from slicer_notebook.host.arrays import matrix_to_array
 
 from .backend import Renderer, probe
 from .native import NativeSliceView, NativeThreeDView
+from .unmoved import keep_camera, keep_composite, keep_slice
 
 __all__ = ["DEFAULT_SIZE", "AnyView", "Headless3DView", "HeadlessSliceView", "HeadlessView", "LazyRender", "Quiet"]
 
@@ -211,6 +212,24 @@ class HeadlessView:
             return self._pixels()
 
     @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Whatever is done to the view in this block nobody hears of, and it is undone at its end."""
+        size = self.size
+        with self.lazy.quiet():
+            put_back = self._keep()
+            try:
+                yield
+            finally:
+                if self.size != size:
+                    self._view.update_size(*size)
+                for each in put_back:
+                    each()
+
+    def _keep(self) -> list[Callable[[], None]]:
+        """What puts back what a picture may change; in this order."""
+        raise NotImplementedError
+
+    @contextmanager
     def _resized(self, size: tuple[int, int]) -> Iterator[None]:
         before = self.size
         self._view.update_size(*size)
@@ -242,6 +261,10 @@ class HeadlessSliceView(HeadlessView):
     def logic(self) -> Any:
         """The view's ``vtkMRMLSliceLogic``."""
         return self._view._logic
+
+    def _keep(self) -> list[Callable[[], None]]:
+        # The layers first: with them, MRML may adapt the node to the volume.
+        return [keep_composite(self.logic.GetSliceCompositeNode()), keep_slice(self.node)]
 
     def fit(self) -> None:
         """Fit the slice to its background volume, as the view's own button does."""
@@ -297,9 +320,7 @@ class HeadlessSliceView(HeadlessView):
     def _resized(self, size: tuple[int, int]) -> Iterator[None]:
         node = self.node
         width, height, depth = node.GetFieldOfView()
-        dimensions = node.GetDimensions()
-        origin = node.GetXYZOrigin()
-        uvw = node.GetUVWDimensions(), node.GetUVWExtents(), node.GetUVWOrigin()
+        put_back = keep_slice(node)
         # One scale for both axes that keeps all of the present field of view in the picture, mm per pixel.
         scale = max(width / size[0], height / size[1])
         try:
@@ -307,15 +328,7 @@ class HeadlessSliceView(HeadlessView):
                 node.SetFieldOfView(scale * size[0], scale * size[1], depth)
                 yield
         finally:
-            with_events = node.StartModify()
-            node.SetDimensions(*dimensions)
-            node.SetFieldOfView(width, height, depth)
-            node.SetXYZOrigin(*origin)
-            node.SetUVWDimensions(*uvw[0])
-            node.SetUVWExtents(*uvw[1])
-            node.SetUVWOrigin(*uvw[2])
-            node.EndModify(with_events)
-            node.UpdateMatrices()
+            put_back()
 
 
 class Headless3DView(HeadlessView):
@@ -332,6 +345,9 @@ class Headless3DView(HeadlessView):
     @property
     def camera_node(self) -> Any:
         return self._view.get_camera_node()
+
+    def _keep(self) -> list[Callable[[], None]]:
+        return [keep_camera(self.node, self._view.first_renderer().GetActiveCamera())]
 
     def fit(self) -> None:
         """Put the focal point and the camera so that everything visible is in the picture, the direction kept."""
