@@ -82,6 +82,8 @@ RIGHTS: Final[dict[str, Right]] = {
         "reads the views",
         "dicom.displayed", "dicom.front", "view.arrangement", "view.background", "view.gltf", "view.image", "view.layout",
         "view.layout_image", "view.layouts", "view.names", "view.picture", "view.png", "view.state",
+        "view.camera", "view.compare", "view.compare_layers", "view.controller", "view.crosshair", "view.lightbox",
+        "view.looks",
     ),
     **_all(
         "free",
