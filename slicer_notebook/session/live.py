@@ -66,6 +66,11 @@ class LiveStream:
         self._link: Link | None = None
 
     @property
+    def size(self) -> tuple[int, int] | None:
+        """(width, height) that was asked for last."""
+        return self._size
+
+    @property
     def busy_for(self) -> float:
         """Seconds for which Slicer has not answered the oldest input; 0 without one."""
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from slicer_notebook.errors import ArgumentError
@@ -114,6 +115,18 @@ class View(OwnAttributesOnly):
 
     def _repr_png_(self) -> bytes:
         return self.image().png
+
+    def show(self, **how: Any) -> Any:
+        """The view, live, to look at and to work in: a `slicer_notebook.LiveView`.
+
+        Args:
+            how: as for `slicer_notebook.LiveView`: ``width``, ``height``, ``privacy``.
+
+        Raises:
+            ArgumentError: a size that is none.
+        """
+        # By name: the widgets are a floor above.
+        return importlib.import_module("slicer_notebook.widgets").LiveView(self, **how)
 
     def __repr__(self) -> str:
         return f"<View {self.name!r} of {self._session.name}>"

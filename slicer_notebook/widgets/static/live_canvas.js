@@ -1,0 +1,243 @@
+// One live view: frames on a canvas, and what a person does there. Needs renderview.js (of jupyter_rfb) and common.js.
+
+/** Pixels of one notch of a wheel, as browsers have it: Firefox tells lines, of which a notch has three. */
+const NOTCH = { 0: 100, 1: 3, 2: 1 };
+/** Milliseconds after which a page that was being scrolled counts as still: then the wheel is the view's. */
+const PAGE_STILL = 300;
+/** Milliseconds between two sizes that are told while a view is resized. */
+const RESIZE_PACE = 120;
+/** Keys that would scroll the page. */
+const SCROLLING = new Set(["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "PageUp", "PageDown", "Home", "End", " "]);
+
+/** When the page was last scrolled with the pointer outside of any live view. */
+let pageScrolled = -Infinity;
+document.addEventListener(
+  "wheel",
+  (event) => {
+    if (!event.target.closest?.(".sn-live-canvas")) pageScrolled = performance.now();
+  },
+  { capture: true, passive: true },
+);
+
+/**
+ * A view. `say(message)` tells the kernel; `name` is the view's, `me` names this place of it among all browsers.
+ */
+class LiveCanvas extends BaseRenderView {
+  constructor(container, name, title, me, say) {
+    const wrapper = h("div", { class: "sn-live-wrapper" });
+    const canvas = h("canvas", {
+      class: "sn-live-canvas",
+      "data-view": name,
+      "data-lm-suppress-shortcuts": "true",
+      role: "application",
+      "aria-label": `Slicer's view ${title}, live`,
+    });
+    canvas.width = canvas.height = 1;
+    container.append(wrapper);
+    super(canvas, wrapper);
+    this.setThrottle(20);
+    this.name = name;
+    this.me = me;
+    this._say = say;
+    this._drawn = 0;
+    this._newest = 0;
+    this._pending = null;
+    this._turn = null;
+    this._size = null;
+    this._sizeTimer = null;
+    this._busy = h("div", { class: "sn-live-busy", role: "status", hidden: true }, "Slicer is busy…");
+    this._note = h("div", { class: "sn-live-note", role: "status", hidden: true });
+    wrapper.append(this._busy, this._note);
+    canvas.ondragstart = () => false;
+  }
+
+  /** The canvas itself takes the keys: so it can be reached with the tabulator, and left. */
+  _initElements() {
+    super._initElements();
+    this._focusElement.remove();
+    this._focusElement = this.viewElement;
+    this.viewElement.tabIndex = 0;
+  }
+
+  _registerEvents() {
+    const { signal } = this._abortController;
+    const canvas = this.viewElement;
+    // Before the base class, whose wheel wants a click first. The wheel is the page's as long as that is scrolling.
+    canvas.addEventListener(
+      "wheel",
+      (event) => {
+        event.stopImmediatePropagation();
+        if (event.altKey) return;
+        const now = performance.now();
+        if (document.activeElement !== canvas && now - pageScrolled < PAGE_STILL) {
+          pageScrolled = now;
+          return;
+        }
+        event.preventDefault();
+        this._wheel(event);
+      },
+      { signal, passive: false },
+    );
+    canvas.addEventListener(
+      "keydown",
+      (event) => {
+        if (SCROLLING.has(event.key)) event.preventDefault();
+        if (event.key !== "Tab") event.stopPropagation();
+        // The base class leaves out what a key that is held down repeats.
+        if (event.repeat) this.onEvent({ type: "key_down", key: event.key, modifiers: getModifiers(event) });
+      },
+      { signal },
+    );
+    super._registerEvents();
+  }
+
+  _wheel(event) {
+    const [x, y] = this._place(event.offsetX, event.offsetY);
+    const notches = (event.deltaY || event.deltaX) / NOTCH[event.deltaMode];
+    const modifiers = getModifiers(event);
+    const same = this._turn && String(this._turn.modifiers) === String(modifiers);
+    if (same) {
+      Object.assign(this._turn, { x, y, notches: this._turn.notches + notches });
+      return;
+    }
+    this._sendTurn();
+    this._turn = { type: "wheel", x, y, notches, buttons: getButtons(event)[1], modifiers };
+    requestAnimationFrame(() => this._sendTurn());
+  }
+
+  _sendTurn() {
+    const turn = this._turn;
+    this._turn = null;
+    if (turn) this._input(turn);
+  }
+
+  /** A point of the canvas as parts of the picture, which may be letterboxed in it. */
+  _place(x, y) {
+    const { clientWidth: width, clientHeight: height } = this.viewElement;
+    const [pictureWidth, pictureHeight] = this._shape ?? [width, height];
+    const scale = Math.min(width / pictureWidth, height / pictureHeight) || 1;
+    return [
+      (x - (width - pictureWidth * scale) / 2) / (pictureWidth * scale || 1),
+      (y - (height - pictureHeight * scale) / 2) / (pictureHeight * scale || 1),
+    ];
+  }
+
+  _input(event) {
+    this._say({ type: "input", view: this.name, who: this.me, events: [event] });
+  }
+
+  onEvent(event) {
+    switch (event.type) {
+      case "resize":
+        if (event.pwidth * event.pheight > 0) this._resized([event.pwidth, event.pheight]);
+        return;
+      case "show":
+      case "hide":
+        this._visible = event.type === "show";
+        this._look();
+        return;
+      case "close":
+      case "char":
+        return;
+      case "key_down":
+      case "key_up": {
+        const { type, key, modifiers } = event;
+        this._input({ type, key, modifiers });
+        return;
+      }
+      default: {
+        const { type, button, buttons, modifiers } = event;
+        const [x, y] = this._place(event.x, event.y);
+        this._input({ type, x, y, button, buttons, modifiers });
+      }
+    }
+  }
+
+  _resized(size) {
+    if (this._size && size[0] === this._size[0] && size[1] === this._size[1]) return;
+    const first = this._size === null;
+    this._size = size;
+    if (first) this._look();
+    else this._sizeTimer ??= setTimeout(() => ((this._sizeTimer = null), this._look()), RESIZE_PACE);
+  }
+
+  /** Tell who looks, and how large. */
+  _look(again = false) {
+    if (!this._abortController) return;
+    this._say({ type: "look", view: this.name, who: this.me, size: this._size, visible: Boolean(this._visible), again });
+  }
+
+  /** The kernel, or Slicer, is a new one. */
+  begin() {
+    this._newest = this._drawn = 0;
+    this._look(true);
+  }
+
+  /** A frame has come. Of several that wait only the newest is shown; each is confirmed. */
+  frame(message, bytes) {
+    if (message.index <= this._newest && message.stream === this._stream) return;
+    this._stream = message.stream;
+    this._newest = message.index;
+    this._pending = { message, bytes };
+    this.note("");
+    if (!this._working) this._work();
+  }
+
+  async _work() {
+    this._working = true;
+    while (this._pending && this.viewElement) {
+      const { message, bytes } = this._pending;
+      this._pending = null;
+      let bitmap = null;
+      try {
+        bitmap = await createImageBitmap(new Blob([bytes], { type: message.mime }));
+      } catch (error) {
+        console.warn("A frame could not be decoded.", error);
+      }
+      if (bitmap) this._paint(bitmap, message);
+      this._say({ type: "seen", view: this.name, who: this.me, index: message.index });
+    }
+    this._working = false;
+  }
+
+  _paint(bitmap, message) {
+    const canvas = this.viewElement;
+    if (!canvas) return;
+    if (canvas.width !== bitmap.width || canvas.height !== bitmap.height) {
+      canvas.width = bitmap.width;
+      canvas.height = bitmap.height;
+    }
+    canvas.getContext("2d", { alpha: false }).drawImage(bitmap, 0, 0);
+    bitmap.close();
+    this._shape = message.size;
+    this._drawn = message.index;
+    canvas.dataset.frame = message.index;
+    canvas.dataset.input = message.input;
+    canvas.dataset.lossless = message.lossless;
+    canvas.dispatchEvent(new CustomEvent("sn-frame", { detail: message, bubbles: true }));
+  }
+
+  took(message) {
+    if (message.cursor) this.setCursor(message.cursor);
+    if (message.error) this.note(message.error);
+  }
+
+  busy(is) {
+    this._busy.hidden = !is;
+  }
+
+  /** A line over the picture; none for "". */
+  note(text) {
+    this._note.textContent = text;
+    this._note.hidden = !text;
+  }
+
+  close() {
+    clearTimeout(this._sizeTimer);
+    if (this._visible) {
+      this._visible = false;
+      this._look();
+    }
+    super.close();
+  }
+}
