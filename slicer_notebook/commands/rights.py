@@ -82,7 +82,7 @@ RIGHTS: Final[dict[str, Right]] = {
         "reads the views",
         "dicom.displayed", "dicom.front", "view.arrangement", "view.background", "view.gltf", "view.image", "view.layout",
         "view.layout_image", "view.layouts", "view.names", "view.picture", "view.png", "view.state",
-        "view.camera", "view.compare", "view.compare_layers", "view.controller", "view.crosshair", "view.lightbox",
+        "view.compare", "view.compare_layers", "view.controller", "view.crosshair", "view.lightbox",
         "view.looks",
     ),
     **_all(
@@ -90,7 +90,7 @@ RIGHTS: Final[dict[str, Right]] = {
         "moves the views, as SlicerWeb's /slice does",
         "dicom.close", "view.fit", "view.set", "view.set_layout", "view.slice_image", "view.three_d_image",
         "volume.cycle",
-        "view.jump_to", "view.set_camera", "view.set_crosshair", "view.set_layers", "view.set_looks", "view.set_slice",
+        "view.jump_to", "view.set_crosshair", "view.set_layers", "view.set_looks", "view.set_slice",
     ),
     **_all(
         "free",
