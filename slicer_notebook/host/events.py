@@ -19,6 +19,10 @@ __all__ = ["FLUSH_AFTER", "SceneWatcher"]
 #: Seconds between the first change and the message that tells of it: short enough to feel immediate, long enough to
 #: gather what one user action does.
 FLUSH_AFTER = 0.05
+#: Events of a vtkSegmentation that its node passes on.
+_SEGMENTS = (
+    "SegmentAdded", "SegmentRemoved", "SegmentModified", "SegmentsOrderModified", "SourceRepresentationModified",
+)  # fmt: skip
 
 
 class SceneWatcher:
@@ -92,9 +96,18 @@ class SceneWatcher:
             self._schedule()
 
         events = ["ModifiedEvent"]
-        for name in ("ImageDataModifiedEvent", "TransformModifiedEvent", "PointModifiedEvent", "MeshModifiedEvent"):
+        for name in (
+            "ImageDataModifiedEvent",
+            "TransformModifiedEvent",
+            "PointModifiedEvent",
+            "PointRemovedEvent",
+            "MeshModifiedEvent",
+        ):
             if hasattr(node, name):
                 events.append(getattr(node, name))
+        if node.IsA("vtkMRMLSegmentationNode"):
+            # A segment's name, colour, place or voxels change, and the node says so by these alone.
+            events += [getattr(self._host.slicer.vtkSegmentation, name) for name in _SEGMENTS]
         self._node_tags[node_id] = (node, [node.AddObserver(event, modified) for event in events])
 
     def _unwatch(self, node: Any) -> None:

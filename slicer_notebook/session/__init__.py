@@ -6,6 +6,7 @@ from pathlib import Path
 
 from slicer_notebook import errors
 from slicer_notebook.session import records
+from slicer_notebook.session.cameras import Camera
 from slicer_notebook.session.dicom import Dicom, DicomWarning
 from slicer_notebook.session.functions import RemoteFunction
 from slicer_notebook.session.handles import Node
@@ -14,11 +15,20 @@ from slicer_notebook.session.inprocess import InProcessLink, agent_here
 from slicer_notebook.session.job import Job
 from slicer_notebook.session.kernel_link import KernelLink
 from slicer_notebook.session.launcher import Launched
-from slicer_notebook.session.markups import Markups
+from slicer_notebook.session.markups import Markups, MarkupsPoints
+from slicer_notebook.session.markups_shapes import (
+    MarkupsAngle,
+    MarkupsClosedCurve,
+    MarkupsCurve,
+    MarkupsLine,
+    MarkupsPlane,
+    MarkupsROI,
+)
 from slicer_notebook.session.models import Model
 from slicer_notebook.session.plans import Plan
 from slicer_notebook.session.records import SessionRecord
 from slicer_notebook.session.segmentations import Segmentation
+from slicer_notebook.session.segments import Code, Segment, Segments, Terminology
 from slicer_notebook.session.sequences import VolumeSequence
 from slicer_notebook.session.session import Session, Subscription
 from slicer_notebook.session.studies import SeriesList, Studies
@@ -28,23 +38,35 @@ from slicer_notebook.session.views import View
 from slicer_notebook.session.volumes import Volume
 
 __all__ = [
+    "Camera",
+    "Code",
     "Dicom",
     "DicomWarning",
     "Image",
     "Job",
     "Markups",
+    "MarkupsAngle",
+    "MarkupsClosedCurve",
+    "MarkupsCurve",
+    "MarkupsLine",
+    "MarkupsPlane",
+    "MarkupsPoints",
+    "MarkupsROI",
     "Model",
     "Node",
     "Pictures",
     "Plan",
     "RemoteFunction",
+    "Segment",
     "Segmentation",
+    "Segments",
     "SeriesList",
     "Session",
     "SessionRecord",
     "Studies",
     "Subscription",
     "Table",
+    "Terminology",
     "Transform",
     "View",
     "Volume",

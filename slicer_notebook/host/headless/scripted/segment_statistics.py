@@ -14,6 +14,7 @@ import numpy.typing as npt
 import slicer
 import vtk
 
+from slicer_notebook.commands.segment_statistics import intensities
 from slicer_notebook.errors import NodeNotFoundError
 
 __all__ = ["SegmentStatisticsLogic"]
@@ -34,6 +35,8 @@ _KEYS: Final = {
     },
     _SURFACE: {"surface_mm2": True, "volume_mm3": True, "volume_cm3": True},
 }  # fmt: skip
+#: Slicer's names of what `intensities` calls otherwise.
+_NAMES: Final = {"std": "stdev"}
 
 
 class SegmentStatisticsLogic:
@@ -117,13 +120,7 @@ class SegmentStatisticsLogic:
         cubic = len(values) * float(np.prod(volume.GetSpacing()))
         found: dict[str, Any] = {"voxel_count": len(values), "volume_mm3": cubic, "volume_cm3": cubic / 1000}
         if len(values):
-            found |= {
-                "min": float(values.min()),
-                "max": float(values.max()),
-                "mean": float(values.mean()),
-                "median": float(np.median(values)),
-                "stdev": float(values.std(ddof=1)) if len(values) > 1 else 0.0,
-            }
+            found |= {_NAMES.get(name, name): value for name, value in intensities(values).items()}
         return found
 
     @staticmethod
