@@ -34,7 +34,7 @@ def test_each_has_a_reason_and_a_known_kind() -> None:
 def test_what_runs_code_writes_or_quits_is_off_unless_switched_on() -> None:
     expected = {
         "exec": {"code.call", "code.define", "code.eval", "code.result", "code.run"},
-        "write": {"node.save", "node.export", "scene.save"},
+        "write": {"model.save", "node.export", "node.save", "scene.save", "segmentation.save"},
         "quit": {"session.quit"},
     }
     found: dict[str, set[str]] = {}
