@@ -15,7 +15,7 @@ from slicer_notebook.session.images import Image
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["contact_sheet", "save_sheet"]
+__all__ = ["contact_sheet", "figure_class", "save_sheet"]
 
 #: Inches of a picture's place, where no other size is asked for.
 INCHES: Final = 2.0
@@ -44,7 +44,6 @@ def contact_sheet(
     Raises:
         ArgumentError: no pictures, or no columns, or no size.
     """
-    figure_class = _figure_class()
     if not pictures:
         raise ArgumentError("There is nothing to put on the sheet.", expected="at least one picture", got="none")
     if isinstance(columns, bool) or not isinstance(columns, int) or columns < 1:
@@ -59,7 +58,7 @@ def contact_sheet(
     text = [0.2 + count * _CAPTION_POINTS * 1.3 / 72 for count in lines]
     above = 0.4 if title else 0.0
     size = (inches * columns, inches * len(lines) + sum(text) + above)
-    figure = figure_class(figsize=size, layout="constrained")
+    figure = figure_class()(figsize=size, layout="constrained")
     grid = figure.add_gridspec(len(lines), columns, height_ratios=[inches + each for each in text])
     for number, ((picture, _), caption) in enumerate(zip(pictures, captions, strict=True)):
         axes = figure.add_subplot(grid[number // columns, number % columns])
@@ -76,11 +75,12 @@ def contact_sheet(
 
 
 @functools.cache
-def _figure_class() -> type[Figure]:
+def figure_class() -> type[Figure]:
+    """A figure's class that shows itself as a cell's last line, also where matplotlib knows of no notebook."""
     from matplotlib.figure import Figure
 
     class Sheet(Figure):
-        """Shows itself as a cell's last line, also where nobody has told matplotlib that it is in a notebook."""
+        """See `figure_class`."""
 
         def _repr_png_(self) -> bytes:
             buffer = io.BytesIO()
