@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import slicer
 import vtk
+from vtkmodules.util.numpy_support import vtk_to_numpy
 
 from slicer_notebook.commands.segment_statistics import intensities
 from slicer_notebook.errors import NodeNotFoundError
@@ -94,13 +95,14 @@ class SegmentStatisticsLogic:
     @staticmethod
     def _of_labelmap(node: Any, segment_id: str) -> dict[str, Any]:
         image = slicer.vtkOrientedImageData()
-        slicer.vtkSlicerSegmentationsModuleLogic.GetSegmentBinaryLabelmapRepresentation(node, segment_id, image)
-        if image.IsEmpty():
+        # The module logic's counterpart would give the whole label map, where segments share one.
+        if not node.GetBinaryLabelmapRepresentation(segment_id, image) or image.IsEmpty():
             return {"voxel_count": 0, "volume_mm3": 0.0, "volume_cm3": 0.0}
+        slicer.vtkSlicerSegmentationsModuleLogic.ApplyParentTransformToOrientedImageData(node, image)
         matrix = vtk.vtkMatrix4x4()
         image.GetImageToWorldMatrix(matrix)
         to_ras = slicer.util.arrayFromVTKMatrix(matrix)
-        scalars = vtk.util.numpy_support.vtk_to_numpy(image.GetPointData().GetScalars())
+        scalars = vtk_to_numpy(image.GetPointData().GetScalars())
         extent = image.GetExtent()
         voxels = scalars.reshape(extent[5] - extent[4] + 1, extent[3] - extent[2] + 1, extent[1] - extent[0] + 1)
         kji = np.argwhere(voxels > 0)
