@@ -73,8 +73,24 @@ def turn(view: View, orientation: str, volume: Any) -> None:
         if volume is None:
             raise ArgumentError("There is no volume whose planes could be taken.", expected="a volume", got="none")
         view.node.RotateToVolumePlane(volume)
-    else:
-        view.orientation = orientation[:1].upper() + orientation[1:]
+        return
+    from vtkmodules.vtkCommonCore import vtkStringArray
+
+    names = vtkStringArray()
+    view.node.GetSliceOrientationPresetNames(names)
+    known = {names.GetValue(index).lower(): names.GetValue(index) for index in range(names.GetNumberOfValues())}
+    if orientation.lower() not in known:
+        raise ArgumentError(
+            f"View {view.name} has no orientation {orientation!r}.",
+            expected=", ".join([*known.values(), VOLUME_PLANES]),
+            got=repr(orientation),
+        )
+    # Not SetOrientation, which has the node remember it as its reference for good.
+    preset, plane_of = view.node.GetSliceOrientationPreset(known[orientation.lower()]), view.node.GetSliceToRAS()
+    for row in range(3):
+        for column in range(3):
+            plane_of.SetElement(row, column, preset.GetElement(row, column))
+    view.node.UpdateMatrices()
 
 
 def frame(host: Host, view: View, volume: Any, size: int | tuple[int, int], field: tuple[float, float] | None) -> None:
@@ -101,12 +117,12 @@ def frame(host: Host, view: View, volume: Any, size: int | tuple[int, int], fiel
 
 def shape_of(size: int | tuple[int, int], field: tuple[float, float]) -> tuple[int, int]:
     """(width, height) in pixels of a picture of so many mm. Raises `ArgumentError`."""
-    if isinstance(size, int):
-        longer = max(field)
-        size = max(1, round(size * field[0] / longer)), max(1, round(size * field[1] / longer))
-    if not all(1 <= edge <= MAX_EDGE for edge in size):
+    if not all(1 <= edge <= MAX_EDGE for edge in ((size,) if isinstance(size, int) else size)):
         raise ArgumentError("The picture's size does not fit.", expected=f"1 to {MAX_EDGE} pixels", got=str(size))
-    return size
+    if not isinstance(size, int):
+        return size
+    longer = max(field)
+    return max(1, round(size * field[0] / longer)), max(1, round(size * field[1] / longer))
 
 
 def _fit(host: Host, view: View, volume: Any) -> tuple[float, float]:
