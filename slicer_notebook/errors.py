@@ -210,7 +210,7 @@ class UidNotFoundError(InputError, LookupError):
 
 
 class ItemNotFoundError(InputError, IndexError):
-    """No item of that number in a sequence."""
+    """No item of that number, in a sequence or in the subject hierarchy."""
 
 
 class AttributeNameError(InputError, AttributeError):

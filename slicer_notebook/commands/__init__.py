@@ -33,6 +33,8 @@ from slicer_notebook.commands import (  # noqa: F401
     remote_files,
     scene,
     segment_adding,
+    segment_editing,
+    segment_editors,
     segment_masks,
     segment_statistics,
     segment_surfaces,

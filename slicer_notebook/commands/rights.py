@@ -46,6 +46,16 @@ def _all(kind: Kind, why: str, *names: str) -> dict[str, Right]:
 
 
 RIGHTS: Final[dict[str, Right]] = {
+    **_all("free", "reads the scene", "segment_editor.auto_threshold", "segment_editor.state"),
+    **_all(
+        "free",
+        "changes the scene: segments, and where and how they are edited; no file is touched",
+        "segment_editor.activate", "segment_editor.draw", "segment_editor.erase", "segment_editor.fill_between_slices",
+        "segment_editor.grow_from_seeds", "segment_editor.hollow", "segment_editor.islands", "segment_editor.logical",
+        "segment_editor.margin", "segment_editor.mask", "segment_editor.open", "segment_editor.paint",
+        "segment_editor.redo", "segment_editor.scissors", "segment_editor.select", "segment_editor.smooth",
+        "segment_editor.threshold", "segment_editor.undo",
+    ),
     **_all(
         "free",
         "tells of the session",
@@ -61,7 +71,8 @@ RIGHTS: Final[dict[str, Right]] = {
         "segmentation.display", "segmentation.grid", "segmentation.labels", "segmentation.segment",
         "segmentation.statistics", "segmentation.summary", "segmentation.surface",
         "segmentation.labelmap", "segmentation.list", "segmentation.mask", "segmentation.segments", "sequence.array",
-        "sequence.index", "sequence.info", "sequence.item", "sequence.strip", "table.columns", "transform.grid",
+        "sequence.index", "sequence.info", "sequence.item", "sequence.state", "sequence.strip", "table.columns",
+        "transform.grid",
         "transform.grids", "volume.affine", "volume.array", "volume.grid", "volume.histogram", "volume.info",
         "volume.list", "volume.render_presets", "volume.window_level",
         "model.array", "model.arrays", "model.bounds", "model.cells", "model.display", "model.measure", "model.mesh",
@@ -78,7 +89,8 @@ RIGHTS: Final[dict[str, Right]] = {
         "hierarchy.add_folder", "hierarchy.move", "hierarchy.remove", "hierarchy.rename", "hierarchy.set_visible",
         "hierarchy.show", "scene.add",
         "markups.add", "markups.move_point", "markups.set_points", "node.remove", "node.rename", "node.set_attribute",
-        "node.show", "scene.clear", "scene.remove", "sequence.proxy", "sequence.remove", "sequence.select",
+        "node.show", "scene.clear", "scene.remove", "sequence.play", "sequence.proxy", "sequence.remove",
+        "sequence.select",
         "segmentation.add", "segmentation.add_segment", "segmentation.change_segment", "segmentation.move_segment",
         "segmentation.remove_segment", "segmentation.set_display", "segmentation.set_mask", "segmentation.show_3d",
         "segmentation.to_models", "segmentation.to_volume",
@@ -97,8 +109,8 @@ RIGHTS: Final[dict[str, Right]] = {
     **_all(
         "free",
         "reads the views",
-        "dicom.displayed", "dicom.front", "view.arrangement", "view.background", "view.gltf", "view.image", "view.layout",
-        "view.layout_image", "view.layouts", "view.names", "view.picture", "view.png", "view.state",
+        "dicom.displayed", "dicom.front", "view.arrangement", "view.background", "view.gltf", "view.image",
+        "view.layout", "view.layout_image", "view.layouts", "view.names", "view.picture", "view.png", "view.state",
         "view.compare", "view.compare_layers", "view.controller", "view.crosshair", "view.lightbox",
         "view.looks",
     ),

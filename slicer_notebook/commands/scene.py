@@ -166,3 +166,5 @@ def _hide_volume(host: Host, volume: Any) -> None:
             composite.SetBackgroundVolumeID(None)
         if composite.GetForegroundVolumeID() == volume.GetID():
             composite.SetForegroundVolumeID(None)
+        if composite.GetLabelVolumeID() == volume.GetID():
+            composite.SetLabelVolumeID(None)

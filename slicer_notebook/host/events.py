@@ -1,4 +1,4 @@
-"""What happened in the scene, coalesced: node added, removed, modified; a view's picture out of date.
+"""What happened in the scene, coalesced: node added, removed, modified; items of the subject hierarchy; views.
 
 Observers only note ids; what they noted goes out together a moment later, so that a thousand changes in one command are
 one message. Runs on Slicer's main thread.
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from slicer_notebook.commands.host import Host
+from slicer_notebook.host.hierarchy import HierarchyWatcher
 
 __all__ = ["FLUSH_AFTER", "SceneWatcher"]
 
@@ -30,7 +31,7 @@ class SceneWatcher:
 
     Args:
         host: the Slicer.
-        send: called with (kind, data) for each event; kinds are ``"scene"`` and ``"views"``.
+        send: called with (kind, data) for each event; kinds are ``"scene"``, ``"hierarchy"`` and ``"views"``.
         later: ``later(seconds, function)`` calls back on the main thread.
     """
 
@@ -47,6 +48,7 @@ class SceneWatcher:
         self._scheduled = False
         self._tags: list[tuple[Any, int]] = []
         self._node_tags: dict[str, tuple[Any, list[int]]] = {}
+        self._hierarchy = HierarchyWatcher(host.slicer, self._schedule)
         self._observe()
 
     def _observe(self) -> None:
@@ -59,6 +61,7 @@ class SceneWatcher:
         def added(_scene: Any, _event: str, node: Any) -> None:
             self._host.scene_generation += 1
             self._watch(node)
+            self._hierarchy.watch(node)
             self._added[node.GetID()] = None
             self._schedule()
 
@@ -66,6 +69,7 @@ class SceneWatcher:
         def removed(_scene: Any, _event: str, node: Any) -> None:
             self._host.scene_generation += 1
             self._unwatch(node)
+            self._hierarchy.unwatch(node)
             node_id = node.GetID()
             self._modified.pop(node_id, None)
             # Added and removed before anyone was told: nobody needs to know.
@@ -142,6 +146,9 @@ class SceneWatcher:
             data = {"added": refs(added), "modified": refs(modified), "removed": list(removed.values())}
             if any(data.values()):
                 self._send("scene", data)
+        items = self._hierarchy.take()
+        if items:
+            self._send("hierarchy", items)
         if views:
             self._send("views", {"names": list(views)})
 
@@ -152,5 +159,6 @@ class SceneWatcher:
         for node, tags in self._node_tags.values():
             for tag in tags:
                 node.RemoveObserver(tag)
+        self._hierarchy.close()
         self._tags.clear()
         self._node_tags.clear()

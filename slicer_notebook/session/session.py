@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +44,7 @@ R = TypeVar("R")
 #: Kinds of events of `Session.on`.
 EVENT_KINDS = (
     "scene",
+    "hierarchy",
     "views",
     "indexed",
     "loads",
@@ -410,6 +412,21 @@ class Session(Adding, OwnAttributesOnly):
     def layout(self, name: str) -> None:
         self.call("view.set_layout", name=name)
 
+    def show(self, layout: str | None = None, **how: Any) -> Any:
+        """The views of the layout, live, to look at and to work in: a `slicer_notebook.LiveLayout`.
+
+        Args:
+            layout: choose this one before, such as ``FourUp``, ``Conventional``, ``OneUpRedSlice``, ``OneUp3D``.
+            how: as for `slicer_notebook.LiveLayout`: ``height``, ``privacy``.
+
+        Raises:
+            ArgumentError: no such layout, or a height that is none.
+        """
+        if layout is not None:
+            self.layout = layout
+        # By name: the widgets are a floor above.
+        return importlib.import_module("slicer_notebook.widgets").LiveLayout(self, **how)
+
     def thumbnails(self, size: tuple[int, int] = (256, 256)) -> Pictures:
         """The pictures of all views of the present layout, side by side."""
         return self._pictures(size)
@@ -428,8 +445,10 @@ class Session(Adding, OwnAttributesOnly):
         """Call back when something happens; on the session's background thread, coalesced.
 
         Args:
-            kind: ``"scene"`` (a dict with lists of node handles: added, removed, modified), ``"views"`` (a dict with
-                names of views whose picture changed), ``"indexed"`` (a notebook of this Slicer has indexed something),
+            kind: ``"scene"`` (a dict with lists of node handles: added, removed, modified), ``"hierarchy"`` (a dict:
+                numbers of items of the subject hierarchy: changed, removed, reordered; reset: all are other ones),
+                ``"views"`` (a dict with names of views whose picture changed),
+                ``"indexed"`` (a notebook of this Slicer has indexed something),
                 ``"loads"`` (a dict: entries of the load queue that changed, ids of those that are gone),
                 ``"transfers"`` (the same of what is fetched from PACS), ``"answers"`` (of a PACS, to ``pacs.ask``),
                 ``"listening"`` (a dict: what PACS push, entries and ids of those that have ended),

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from vtkmodules.util.misc import calldata_type
-from vtkmodules.vtkCommonCore import VTK_OBJECT, vtkIdList
+from vtkmodules.vtkCommonCore import VTK_OBJECT, VTK_STRING, vtkIdList
 
 __all__ = ["OWNERS", "SubjectHierarchyItems"]
 
@@ -150,13 +150,19 @@ class SubjectHierarchyItems:
         def changed(_caller: Any, _event: str) -> None:
             self._update_segments(node)
 
+        @calldata_type(VTK_STRING)
+        def modified(_caller: Any, _event: str, segment_id: str) -> None:
+            # Its name, or its colour, which only whoever observes the item can show.
+            self._update_segments(node)
+            self._tell_of_segment(node, segment_id)
+
         events = (
             segmentation_class.SegmentAdded,
             segmentation_class.SegmentRemoved,
-            segmentation_class.SegmentModified,
             segmentation_class.SegmentsOrderModified,
         )
         tags = [segmentation.AddObserver(event, changed) for event in events]
+        tags.append(segmentation.AddObserver(segmentation_class.SegmentModified, modified))
         self._segmentation_tags[node.GetID()] = (segmentation, tags)
         self._update_segments(node)
 
@@ -168,6 +174,14 @@ class SubjectHierarchyItems:
         found = {hierarchy.GetItemAttribute(each, _SEGMENT_ATTRIBUTE): each for each in ids}
         found.pop("", None)
         return found
+
+    def _tell_of_segment(self, node: Any, segment_id: str) -> None:
+        hierarchy = self.node
+        if self._busy() or node.GetScene() is None or hierarchy is None:
+            return
+        item = self._segment_items(hierarchy.GetItemByDataNode(node)).get(segment_id)
+        if item is not None:
+            hierarchy.ItemModified(item)
 
     def _update_segments(self, node: Any) -> None:
         if self._busy() or node.GetScene() is None:
