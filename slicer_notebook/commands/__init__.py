@@ -36,6 +36,7 @@ from slicer_notebook.commands import (  # noqa: F401
     segment_editing,
     segment_editors,
     segment_masks,
+    segment_shaping,
     segment_statistics,
     segment_surfaces,
     segmentations,

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from slicer_notebook.errors import FileFormatError, PathNotFoundError, RenderingError
 from slicer_notebook.host.base import MrmlHost
 
 from .application import Application
 from .views import AnyView
+
+if TYPE_CHECKING:
+    from .segment_editor import SegmentEditor
+    from .segment_editors import SegmentEditors
 
 __all__ = ["HeadlessHost"]
 
@@ -114,6 +119,18 @@ class HeadlessHost(MrmlHost):
     def clear(self) -> None:
         """Empty the scene; views, layout and colours stay."""
         self.slicer.mrmlScene.Clear(0)
+
+    @cached_property
+    def segment_editors(self) -> SegmentEditors:
+        """The editors of the segmentations that are edited."""
+        # With trame_slicer.core it imports pydicom, which not every Slicer needs.
+        from .segment_editors import SegmentEditors
+
+        return SegmentEditors(self)
+
+    def segment_editor(self, node: Any, volume: Any = None) -> SegmentEditor:
+        """The editor of a segmentation: `SegmentEditors.get`. Raises `ArgumentError`, `ArrayError`."""
+        return self.segment_editors.get(node, volume)
 
     def show_volume(self, node: Any, fit: bool = True) -> None:
         """Show a volume in the background of all slice views, as Slicer does after loading."""
