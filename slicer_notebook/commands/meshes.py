@@ -11,13 +11,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from slicer_notebook.errors import ArrayError
+from slicer_notebook.errors import ArgumentError, ArrayError
 from slicer_notebook.protocol.values import Array
 
 __all__ = [
     "CELLS",
     "balanced",
     "cells_of",
+    "checked_color",
     "checked_points",
     "compute_normals",
     "data_arrays",
@@ -33,6 +34,17 @@ CELLS: Final = (("vertices", "Verts", 1), ("lines", "Lines", 2), ("faces", "Poly
 #: dtypes that VTK has a scalar type for (vtkType.h).
 _VTK_DTYPES: Final = frozenset(np.dtype(name) for name in ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"))
 _TRIANGLE: Final = 3
+
+
+def checked_color(value: Any, what: str = "colour") -> tuple[float, float, float]:
+    """(red, green, blue), each 0 to 1. Raises `ArgumentError`."""
+    try:
+        red, green, blue = (float(part) for part in value)
+    except (TypeError, ValueError):
+        red = green = blue = float("nan")
+    if not all(0 <= part <= 1 for part in (red, green, blue)):
+        raise ArgumentError(f"The {what} does not fit.", expected="(red, green, blue), each 0 to 1", got=repr(value))
+    return red, green, blue
 
 
 # -- from numpy to VTK ----------------------------------------------------------------------------------------------

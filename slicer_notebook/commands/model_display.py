@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from slicer_notebook.commands.host import Host
-from slicer_notebook.commands.meshes import data_arrays
+from slicer_notebook.commands.meshes import checked_color, data_arrays
 from slicer_notebook.commands.models import MODEL, Where, no_array
 from slicer_notebook.commands.registry import NodeLike, command
 from slicer_notebook.errors import ArgumentError
@@ -64,16 +64,6 @@ def display(host: Host, node: NodeLike) -> dict[str, Any]:
     }
 
 
-def _color(value: Any, what: str) -> tuple[float, float, float]:
-    try:
-        red, green, blue = (float(part) for part in value)
-    except (TypeError, ValueError):
-        red = green = blue = float("nan")
-    if not all(0 <= part <= 1 for part in (red, green, blue)):
-        raise ArgumentError(f"The {what} does not fit.", expected="(red, green, blue), each 0 to 1", got=repr(value))
-    return red, green, blue
-
-
 def _within(value: float, low: float, high: float, what: str) -> float:
     if not low <= value <= high:
         raise ArgumentError(f"The {what} does not fit.", expected=f"{low:g} to {high:g}", got=repr(value))
@@ -102,8 +92,8 @@ def set_display(
     """
     # All is looked at before anything is changed.
     colors = {
-        "Color": None if color is None else _color(color, "colour"),
-        "EdgeColor": None if edge_color is None else _color(edge_color, "edges' colour"),
+        "Color": None if color is None else checked_color(color, "colour"),
+        "EdgeColor": None if edge_color is None else checked_color(edge_color, "edges' colour"),
     }
     values = {
         "Opacity": None if opacity is None else _within(opacity, 0, 1, "opacity"),

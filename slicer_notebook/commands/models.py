@@ -10,6 +10,7 @@ from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.meshes import (
     CELLS,
     cells_of,
+    checked_color,
     checked_points,
     compute_normals,
     data_arrays,
@@ -185,6 +186,7 @@ def add(
     cell_data: dict[str, Any] | None = None,
     normals: Any = "auto",
     name: str = "Model",
+    color: Any = None,
     show: bool = True,
 ) -> NodeRef:
     """A new model.
@@ -198,17 +200,22 @@ def add(
         normals: [n, 3], or "auto" (computed where there are faces and no normals among the point data), "compute",
             "keep", "none".
         name: made unique in the scene.
+        color: (red, green, blue), 0 to 1.
         show: in the 3-D views.
 
     Raises:
         ArrayError: arrays that are no mesh, or do not fit each other.
+        ArgumentError: a colour or word that is none.
     """
+    rgb = None if color is None else checked_color(color)
     mesh = _built(points, (faces, lines, vertices, strips), point_data, cell_data, normals)
     scene = host.slicer.mrmlScene
     node = scene.AddNewNodeByClass(MODEL, scene.GenerateUniqueName(name))
     node.SetAndObservePolyData(mesh)
     node.CreateDefaultDisplayNodes()
     node.GetDisplayNode().SetVisibility(show)
+    if rgb is not None:
+        node.GetDisplayNode().SetColor(*rgb)
     return host.ref(node)
 
 

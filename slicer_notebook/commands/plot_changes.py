@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from slicer_notebook.commands.host import Host
+from slicer_notebook.commands.meshes import checked_color
 from slicer_notebook.commands.plots import CHART, KINDS, SERIES, Kind, numbers
 from slicer_notebook.commands.registry import NodeLike, command
 from slicer_notebook.commands.tables import TABLE
@@ -108,7 +109,7 @@ def change_series(
         "XColumnName": None if x is None else (x,),
         "YColumnName": None if y is None else (y,),
         "LabelColumnName": None if labels is None else (labels,),
-        "Color": None if color is None else _color(color),
+        "Color": None if color is None else checked_color(color),
         "Opacity": None if opacity is None else (_within(opacity, 1, "opacity"),),
         "LineStyle": None if line_style is None else (found.GetLineStyleFromString(line_style),),
         "LineWidth": None if line_width is None else (_within(line_width, 100, "line width"),),
@@ -141,13 +142,3 @@ def _within(value: float, high: float, what: str) -> float:
     if not 0 <= value <= high:
         raise ArgumentError(f"The {what} does not fit.", expected=f"0 to {high:g}", got=repr(value))
     return value
-
-
-def _color(value: Any) -> tuple[float, float, float]:
-    try:
-        red, green, blue = (float(part) for part in value)
-    except (TypeError, ValueError):
-        red = green = blue = float("nan")
-    if not all(0 <= part <= 1 for part in (red, green, blue)):
-        raise ArgumentError("The colour does not fit.", expected="(red, green, blue), each 0 to 1", got=repr(value))
-    return red, green, blue

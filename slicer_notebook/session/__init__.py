@@ -26,6 +26,7 @@ from slicer_notebook.session.markups_shapes import (
 )
 from slicer_notebook.session.models import Model
 from slicer_notebook.session.plans import Plan
+from slicer_notebook.session.plots import Plot, PlotSeries
 from slicer_notebook.session.records import SessionRecord
 from slicer_notebook.session.segmentations import Segmentation
 from slicer_notebook.session.segments import Code, Segment, Segments, Terminology
@@ -33,6 +34,7 @@ from slicer_notebook.session.sequences import VolumeSequence
 from slicer_notebook.session.session import Session, Subscription
 from slicer_notebook.session.studies import SeriesList, Studies
 from slicer_notebook.session.tables import Table
+from slicer_notebook.session.texts import Text
 from slicer_notebook.session.transforms import Transform
 from slicer_notebook.session.views import View
 from slicer_notebook.session.volumes import Volume
@@ -56,6 +58,8 @@ __all__ = [
     "Node",
     "Pictures",
     "Plan",
+    "Plot",
+    "PlotSeries",
     "RemoteFunction",
     "Segment",
     "Segmentation",
@@ -67,6 +71,7 @@ __all__ = [
     "Subscription",
     "Table",
     "Terminology",
+    "Text",
     "Transform",
     "View",
     "Volume",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from slicer_notebook.session.adding_data import AddingData
 from slicer_notebook.session.adding_markups import AddingMarkups
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Adding"]
 
 
-class Adding(AddingMarkups):
+class Adding(AddingMarkups, AddingData):
     """Mixin of `Session`: ``add_volume`` and the like."""
 
     if TYPE_CHECKING:
