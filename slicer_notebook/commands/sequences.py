@@ -16,6 +16,8 @@ from slicer_notebook.errors import ArgumentError
 from slicer_notebook.protocol.values import Array, NodeRef
 
 SEQUENCE = "vtkMRMLSequenceNode"
+#: Items in a second, at most: no screen shows more.
+MAX_RATE = 100.0
 #: Pixels between two pictures of a strip.
 _GAP = 2
 
@@ -114,6 +116,58 @@ def select(host: Host, node: NodeLike, number: int) -> None:
         ItemNotFoundError: no such item.
     """
     host.select_item(host.node(node, SEQUENCE), number)
+
+
+@command("sequence.state", journal=False)
+def state(host: Host, node: NodeLike) -> dict[str, Any]:
+    """Which item is shown, and whether it plays.
+
+    Returns:
+        ``index`` (from 0), ``count``, ``playing``, ``rate`` (items in a second), ``loop``, ``browser`` (the id of the
+        vtkMRMLSequenceBrowserNode that says so).
+    """
+    found = host.node(node, SEQUENCE)
+    browser = host.sequence_browser(found)
+    return {
+        "index": browser.GetSelectedItemNumber(),
+        "count": found.GetNumberOfDataNodes(),
+        "playing": bool(browser.GetPlaybackActive()),
+        "rate": browser.GetPlaybackRateFps(),
+        "loop": bool(browser.GetPlaybackLooped()),
+        "browser": browser.GetID(),
+    }
+
+
+@command("sequence.play")
+def play(host: Host, node: NodeLike, playing: bool = True, rate: float | None = None, loop: bool | None = None) -> None:
+    """Have the items shown one after the other, or stop. It goes on by itself, while Slicer is at nothing else.
+
+    Args:
+        playing: False stops at the item that is shown.
+        rate: items in a second, as before (10) without it. Items that come too late are left out.
+        loop: begin anew after the last one, as before (yes) without it; else it stops, at the first one.
+
+    Raises:
+        ArgumentError: a rate that is not above 0 or above 100, or fewer than two items to play.
+    """
+    if rate is not None and not 0 < rate <= MAX_RATE:
+        raise ArgumentError(
+            "The rate does not fit.", expected=f"above 0, to {MAX_RATE:g} items in a second", got=str(rate)
+        )
+    found = host.node(node, SEQUENCE)
+    count = found.GetNumberOfDataNodes()
+    if playing and count < 2:
+        raise ArgumentError(f"Sequence {found.GetName()!r} cannot play.", expected="two items", got=str(count))
+    browser = host.sequence_browser(found)
+    modified = browser.StartModify()
+    if rate is not None:
+        browser.SetPlaybackRateFps(rate)
+    if loop is not None:
+        browser.SetPlaybackLooped(loop)
+    if playing and not browser.GetPlaybackLooped() and browser.GetSelectedItemNumber() == count - 1:
+        browser.SetSelectedItemNumber(0)
+    browser.SetPlaybackActive(playing)
+    browser.EndModify(modified)
 
 
 @command("sequence.proxy")

@@ -27,6 +27,7 @@ from slicer_notebook.host.events import SceneWatcher
 from slicer_notebook.host.executor import Executor, Outcome, Run
 from slicer_notebook.host.live import LiveViews
 from slicer_notebook.host.main_thread import MainThread
+from slicer_notebook.host.playing import Player
 from slicer_notebook.protocol import messages, shm, transfers, values
 from slicer_notebook.protocol.values import UNSENDABLE
 
@@ -315,6 +316,7 @@ class Agent:
         host.listening = self.listen
         self._asked = itertools.count(1)
         self.watcher = SceneWatcher(host, self._event, later)
+        self.player = Player(host, later)
         self.live = LiveViews(host, later)
         Agent.current = self
 

@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from slicer_notebook.commands.series_nodes import BASELINE
-from slicer_notebook.errors import ArgumentError, ItemNotFoundError, SlicerNotebookError
+from slicer_notebook.errors import ArgumentError, ArrayError, ItemNotFoundError, SlicerNotebookError
 from slicer_notebook.protocol.values import Array
+from slicer_notebook.session import interop
 from slicer_notebook.session.handles import Node
 from slicer_notebook.session.volumes import Volume
 
 if TYPE_CHECKING:
+    import nibabel
+    import SimpleITK
+    import xarray
+
     from slicer_notebook.dicom.plans import SequenceAxis
     from slicer_notebook.session.headers import Header
     from slicer_notebook.session.images import Pictures
@@ -26,6 +31,8 @@ __all__ = ["VolumeSequence"]
 #: Different values of an axis that are written out before it becomes "first to last".
 _WRITTEN_OUT: Final = 6
 _TIMES: Final = "\u00d7"
+#: Units of time as NIfTI calls them.
+_TIME_UNITS: Final = {"s": "sec", "ms": "msec"}
 
 
 class VolumeSequence(Node):
@@ -215,6 +222,39 @@ class VolumeSequence(Node):
     def index(self, value: int) -> None:
         self._session.call("sequence.select", node=self, number=self._number(value))
 
+    # -- playing -------------------------------------------------------------------------------------------------
+
+    def _state(self, what: str) -> Any:
+        return self._session.call("sequence.state", node=self)[what]
+
+    def play(self, rate: float | None = None, loop: bool | None = None) -> None:
+        """Have the volumes shown one after the other; this call does not wait, and cells can run meanwhile.
+
+        Args:
+            rate: volumes in a second, as before (10) without it. Volumes that come too late are left out.
+            loop: begin anew after the last one, as before (yes) without it; else it stops, at the first one.
+
+        Raises:
+            ArgumentError: a rate that is not above 0 or above 100, or fewer than two volumes.
+        """
+        self._session.call("sequence.play", node=self, rate=rate, loop=loop)
+
+    def stop(self) -> None:
+        """Stop playing, at the volume that is shown."""
+        self._session.call("sequence.play", node=self, playing=False)
+
+    @property
+    def playing(self) -> bool:
+        """Whether it plays."""
+        return bool(self._state("playing"))
+
+    @property
+    def rate(self) -> float:
+        """Volumes in a second when it plays."""
+        return float(self._state("rate"))
+
+    # -- in the scene --------------------------------------------------------------------------------------------
+
     def show(self, visible: bool = True) -> Pictures:
         """Show the volume of number `index` in the slice views (or hide it); the views' pictures."""
         return self.volume.show(visible)
@@ -227,6 +267,62 @@ class VolumeSequence(Node):
     def dicom(self) -> Header:
         """Header of the first instance, without pixel data. Raises as `Volume.dicom`."""
         return self._session.dicom._header_of(self, str(self._info().get("instance", "")))
+
+    # -- other libraries -----------------------------------------------------------------------------------------
+
+    def _even(self) -> tuple[float, float] | None:
+        """(first, step) of `values` where these are numbers at equal steps; None where they are not."""
+        values = self.values
+        numbers = [float(value) for value in values if isinstance(value, float | int)]
+        if len(numbers) < len(values) or len(numbers) < 2:
+            return None
+        step = (numbers[-1] - numbers[0]) / (len(numbers) - 1)
+        even = step > 0 and bool(np.allclose(np.diff(numbers), step, rtol=1e-3, atol=0))
+        return (numbers[0], step) if even else None
+
+    def to_nibabel(self) -> nibabel.Nifti1Image:
+        """A NIfTI image of its own: data [i, j, k, t], affine IJK → RAS, mm, as `Volume.to_nibabel`.
+
+        Where the values are times (s, ms) at equal steps, their distance is the fourth zoom and the first one the
+        header's ``toffset``; the fourth zoom is 0 where there is no such step.
+
+        Raises:
+            ArrayError: volumes of different shapes or dtypes.
+            PackageNotInstalledError: ``pip install nibabel``.
+        """
+        even, unit = self._even(), _TIME_UNITS.get(self.unit)
+        first, step = even if even is not None and unit is not None else (0.0, 0.0)
+        code = "scanner" if self._info().get("instance") else "aligned"
+        return interop.to_nibabel(self.array, self.affine, code, step=step, unit=unit or "unknown", first=first)
+
+    def to_sitk(self) -> SimpleITK.Image:
+        """A SimpleITK image of four axes: the last one's origin and spacing are of `values`, in `unit`.
+
+        Raises:
+            ArrayError: a sheared affine, volumes of different shapes or dtypes, or values without equal steps, which an
+                ITK image cannot hold.
+            PackageNotInstalledError: ``pip install SimpleITK``.
+        """
+        even = self._even()
+        if even is None:
+            raise ArrayError(
+                "A SimpleITK image cannot hold an axis without equal steps.",
+                expected="two or more rising numbers at equal steps",
+                got=axis_words(self._info()),
+                hint="to_xarray() keeps the values; s[n] is the voxels of one volume",
+            )
+        return interop.sitk_of_sequence(self.array, self.affine, *even)
+
+    def to_xarray(self) -> xarray.DataArray:
+        """A labelled array [t, k, j, i(, component)]: coordinate t has `values`, the others as `Volume.to_xarray`.
+
+        Raises:
+            ArrayError: volumes of different shapes or dtypes.
+            PackageNotInstalledError: ``pip install xarray``.
+        """
+        info = self._info()
+        over = (info["index_name"], info["values"], info["unit"])
+        return interop.to_xarray(self.array, self.affine, self.name, {"units": self.units}, over)
 
     # -- display -------------------------------------------------------------------------------------------------
 
