@@ -189,7 +189,9 @@ class Interaction:
         if button not in self._pressed:
             return
         self._pressed.remove(button)
-        self._at(event, f"{_BUTTONS[button]}ButtonReleaseEvent")
+        # What is dragged is dragged to here.
+        self._at(event, "MouseMoveEvent")
+        self._invoke(f"{_BUTTONS[button]}ButtonReleaseEvent")
         if button == _LEFT:
             self._after_left()
 

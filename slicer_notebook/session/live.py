@@ -80,7 +80,7 @@ class LiveStream:
         """Begin, or change how.
 
         Args:
-            size: (width, height), pixels, that the view is to have; as before without it.
+            size: (width, height), pixels, that the view is to have; it stays as it is without it.
             paused: nobody looks.
             again: send the present picture, even if it was sent before.
 
@@ -97,8 +97,7 @@ class LiveStream:
                 got=f"protocol {version[0]}.{version[1]} (slicer_notebook {link.hello.package})",
                 hint="install the same version on both ends",
             )
-        if size is not None:
-            self._size = size
+        self._size = size or self._size
         if paused is not None:
             self._paused = paused
         if self._link is not link:

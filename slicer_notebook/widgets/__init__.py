@@ -14,6 +14,7 @@ from slicer_notebook.widgets.gateways_panel import GatewaysPanel
 from slicer_notebook.widgets.header_tree import HeaderTree
 from slicer_notebook.widgets.igtl_devices import IgtlDevices
 from slicer_notebook.widgets.job_progress import JobProgress
+from slicer_notebook.widgets.live_layout import LiveLayout
 from slicer_notebook.widgets.live_view import LiveView
 from slicer_notebook.widgets.pacs_query import PacsQuery
 from slicer_notebook.widgets.series_thumbnails import SeriesThumbnails
@@ -25,6 +26,7 @@ __all__ = [
     "HeaderTree",
     "IgtlDevices",
     "JobProgress",
+    "LiveLayout",
     "LiveView",
     "PacsQuery",
     "SeriesThumbnails",

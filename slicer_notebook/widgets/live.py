@@ -109,8 +109,8 @@ class _View:
                 viewer.size = size
             anyone = any(each.visible for each in self.viewers.values())
         if visible and (new_size is not None or fresh or again):
-            # A browser that did not look had no frames.
-            self.watch(size=new_size or viewer.size, paused=False, again=True)
+            # A browser that did not look had no frames. Another size is somebody's wish; to be seen again is not.
+            self.watch(size=new_size, paused=False, again=True)
         elif not anyone:
             self.watch(paused=True)
 
@@ -126,7 +126,7 @@ class _View:
             viewer.heard = time.monotonic()
             size = viewer.size
         if size is not None and self.stream.size != size:
-            # The view is as large as it is for the one who uses it.
+            # The view is as large as it is for the one who uses it. (Of several widgets Slicer's end sees to it.)
             self.watch(size=size, paused=False)
         self.stream.input(events)
         if self.stream.busy_for > _BUSY_AFTER:
@@ -170,10 +170,10 @@ class LiveWidget(SessionWidget):
 
     def __init__(self, session: Session, names: Iterable[str], *, privacy: str | None = None, **kwargs: Any) -> None:
         self.privacy = checked(privacy)
-        super().__init__(session, **kwargs)
         self._views: dict[str, _View] = {}
         self._saving = Pacer(self._save_pictures, SAVE_EVERY)
         self._displayed = False
+        super().__init__(session, **kwargs)
         self._subscriptions.append(session.on("scene", self._on_scene))
         self._take(names)
 

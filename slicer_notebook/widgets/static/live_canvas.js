@@ -35,14 +35,15 @@ class LiveCanvas extends BaseRenderView {
     canvas.width = canvas.height = 1;
     container.append(wrapper);
     super(canvas, wrapper);
-    this.setThrottle(20);
+    // Its own throttle would send a move after the release of the button that came later.
+    this.setThrottle(0);
     this.name = name;
     this.me = me;
     this._say = say;
     this._drawn = 0;
     this._newest = 0;
     this._pending = null;
-    this._turn = null;
+    this._held = null;
     this._size = null;
     this._sizeTimer = null;
     this._busy = h("div", { class: "sn-live-busy", role: "status", hidden: true }, "Slicer is busy…");
@@ -94,21 +95,27 @@ class LiveCanvas extends BaseRenderView {
   _wheel(event) {
     const [x, y] = this._place(event.offsetX, event.offsetY);
     const notches = (event.deltaY || event.deltaX) / NOTCH[event.deltaMode];
-    const modifiers = getModifiers(event);
-    const same = this._turn && String(this._turn.modifiers) === String(modifiers);
-    if (same) {
-      Object.assign(this._turn, { x, y, notches: this._turn.notches + notches });
-      return;
-    }
-    this._sendTurn();
-    this._turn = { type: "wheel", x, y, notches, buttons: getButtons(event)[1], modifiers };
-    requestAnimationFrame(() => this._sendTurn());
+    this._often({ type: "wheel", x, y, notches, buttons: getButtons(event)[1], modifiers: getModifiers(event) });
   }
 
-  _sendTurn() {
-    const turn = this._turn;
-    this._turn = null;
-    if (turn) this._input(turn);
+  /** A move, or a turn of the wheel: those of one animation frame are one event. */
+  _often(event) {
+    const last = this._held;
+    const same = ["type", "buttons", "modifiers"].every((key) => String(last?.[key]) === String(event[key]));
+    if (last && same) {
+      this._held = event.type === "wheel" ? { ...event, notches: last.notches + event.notches } : event;
+      return;
+    }
+    this._release();
+    this._held = event;
+    requestAnimationFrame(() => this._release());
+  }
+
+  /** Send what was held back: also before any other event, so that all come in their order. */
+  _release() {
+    const held = this._held;
+    this._held = null;
+    if (held) this._send(held);
   }
 
   /** A point of the canvas as parts of the picture, which may be letterboxed in it. */
@@ -122,8 +129,13 @@ class LiveCanvas extends BaseRenderView {
     ];
   }
 
-  _input(event) {
+  _send(event) {
     this._say({ type: "input", view: this.name, who: this.me, events: [event] });
+  }
+
+  _input(event) {
+    this._release();
+    this._send(event);
   }
 
   onEvent(event) {
@@ -148,7 +160,9 @@ class LiveCanvas extends BaseRenderView {
       default: {
         const { type, button, buttons, modifiers } = event;
         const [x, y] = this._place(event.x, event.y);
-        this._input({ type, x, y, button, buttons, modifiers });
+        const found = { type, x, y, button, buttons, modifiers };
+        if (type === "pointer_move") this._often(found);
+        else this._input(found);
       }
     }
   }
@@ -214,6 +228,7 @@ class LiveCanvas extends BaseRenderView {
     canvas.dataset.frame = message.index;
     canvas.dataset.input = message.input;
     canvas.dataset.lossless = message.lossless;
+    canvas.dataset.size = message.size.join("x");
     canvas.dispatchEvent(new CustomEvent("sn-frame", { detail: message, bubbles: true }));
   }
 
