@@ -9,6 +9,7 @@ import numpy as np
 from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.registry import NodeLike, command
 from slicer_notebook.commands.selection import first
+from slicer_notebook.commands.transforms import displacements
 from slicer_notebook.errors import ArgumentError, ArrayError, NodeNotFoundError
 from slicer_notebook.protocol.values import Array, NodeRef
 
@@ -181,6 +182,8 @@ def grid_transform(host: Host, key: NodeLike | None = None) -> dict[str, Any]:
 
     node = first(host, key, "vtkMRMLGridTransformNode")
     transform = node.GetTransformFromParent()
+    # Of an inverse, VTK says only then that it is one, and of what.
+    transform.Update()
     # A node without displacements has a transform that is none of a grid.
     image: Any = transform.GetDisplacementGrid() if hasattr(transform, "GetDisplacementGrid") else None
     scalars = image.GetPointData().GetScalars() if image is not None else None
@@ -196,6 +199,9 @@ def grid_transform(host: Host, key: NodeLike | None = None) -> dict[str, Any]:
     affine = np.eye(4)
     affine[:3, :3] = directions * np.array(image.GetSpacing())
     affine[:3, 3] = image.GetOrigin()
+    if transform.GetInverseFlag():
+        # What the grid holds leads the other way.
+        array = displacements(host, host.ref(node), affine, (k, j, i))
     return {"id": node.GetID(), "name": node.GetName(), "array": array, "affine": affine}
 
 

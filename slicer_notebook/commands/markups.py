@@ -80,7 +80,7 @@ def _points(values: Any) -> Array:
         points = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
         points = np.empty(0)
-    if isinstance(values, list | tuple) and not values:
+    if points.shape == (0,) and np.size(values) == 0:
         points = np.empty((0, 3))
     if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
         raise ArrayError(

@@ -177,6 +177,8 @@ def info(host: Host, node: NodeLike) -> dict[str, Any]:
 
 
 def _inverted(transform: Any) -> bool:
+    """Whether a VTK transform is computed from the inverse of what it holds."""
+    transform.Update()  # of an inverse, VTK sets the flag when it is first used
     return bool(hasattr(transform, "GetInverseFlag") and transform.GetInverseFlag())
 
 
@@ -220,8 +222,7 @@ def matrix_to(host: Host, node: NodeLike, to: NodeLike | None = None) -> Array:
     from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
     source, target = _node(host, node), _node(host, to) if to is not None else None
-    matrix = vtkMatrix4x4()
-    if not host.slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(source, target, matrix):
+    if not source.IsTransformToNodeLinear(target):
         raise ArgumentError(
             f"There is no matrix from {source.GetName()!r} to {target.GetName()!r}."
             if target is not None
@@ -230,6 +231,8 @@ def matrix_to(host: Host, node: NodeLike, to: NodeLike | None = None) -> Array:
             got="one that is not",
             hint="points() goes through any transform",
         )
+    matrix = vtkMatrix4x4()
+    host.slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(source, target, matrix)
     return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
 
 
@@ -251,9 +254,7 @@ def inverse_of(host: Host, node: NodeLike, name: str | None = None) -> NodeRef:
     made = scene.AddNewNodeByClass(
         found.GetClassName(), scene.GenerateUniqueName(name if name is not None else f"{found.GetName()} inverse")
     )
-    parted = found.GetTransformFromParent().MakeTransform()
-    parted.DeepCopy(found.GetTransformFromParent())
-    made.SetAndObserveTransformFromParent(parted)
+    made.CopyContent(found)
     made.Inverse()
     made.SetAndObserveTransformNodeID(found.GetTransformNodeID())
     return host.ref(made)

@@ -92,12 +92,24 @@ def displacements_of(transform: Any) -> tuple[Array, Array] | None:
 
 
 def of_file(data: bytes) -> SimpleITK.Transform:
-    """What SimpleITK reads from an .h5 file of a transform."""
+    """What SimpleITK reads from an .h5 file of a transform.
+
+    Raises:
+        ArgumentError: it holds inverses, which are Slicer's own and not ITK's.
+    """
     library = need("SimpleITK")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "transform.h5"
         path.write_bytes(data)
-        found: SimpleITK.Transform = library.ReadTransform(str(path))
+        try:
+            found: SimpleITK.Transform = library.ReadTransform(str(path))
+        except RuntimeError as exc:
+            raise ArgumentError(
+                "ITK has no such transform.",
+                expected="a transform that is not the inverse of splines or of a grid",
+                got=str(exc).strip().splitlines()[-1][:200],
+                hint="displacements(volume) gives it on a volume's grid; add_transform() makes a grid of that",
+            ) from None
     return found
 
 

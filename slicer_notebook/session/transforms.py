@@ -229,13 +229,6 @@ class Transform(Node):
             return itk_transforms.affine(info["matrix"])
         if info["kind"] == "grid":
             return itk_transforms.displacement_field(*self.grid)
-        if info["inverted"]:
-            raise ArgumentError(
-                f"ITK has no transform for the inverse of {info['name']!r}.",
-                expected="a transform that is not inverted",
-                got=f"an inverted {info['kind']} transform",
-                hint="displacements(volume) gives it on a volume's grid; add_transform() makes a grid of that",
-            )
         return itk_transforms.of_file(self._session.call("transform.file", node=self))
 
     # -- display -------------------------------------------------------------------------------------------------
