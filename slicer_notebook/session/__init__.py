@@ -15,6 +15,7 @@ from slicer_notebook.session.inprocess import InProcessLink, agent_here
 from slicer_notebook.session.job import Job
 from slicer_notebook.session.kernel_link import KernelLink
 from slicer_notebook.session.launcher import Launched
+from slicer_notebook.session.lightbox import Lightbox
 from slicer_notebook.session.markups import Markups, MarkupsPoints
 from slicer_notebook.session.markups_shapes import (
     MarkupsAngle,
@@ -28,6 +29,7 @@ from slicer_notebook.session.models import Model
 from slicer_notebook.session.plans import Plan
 from slicer_notebook.session.plots import Plot, PlotSeries
 from slicer_notebook.session.records import SessionRecord
+from slicer_notebook.session.segment_editor import SegmentEditor
 from slicer_notebook.session.segmentations import Segmentation
 from slicer_notebook.session.segments import Code, Segment, Segments, Terminology
 from slicer_notebook.session.sequences import VolumeSequence
@@ -46,6 +48,7 @@ __all__ = [
     "DicomWarning",
     "Image",
     "Job",
+    "Lightbox",
     "Markups",
     "MarkupsAngle",
     "MarkupsClosedCurve",
@@ -62,6 +65,7 @@ __all__ = [
     "PlotSeries",
     "RemoteFunction",
     "Segment",
+    "SegmentEditor",
     "Segmentation",
     "Segments",
     "SeriesList",

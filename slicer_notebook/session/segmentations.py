@@ -12,6 +12,7 @@ from slicer_notebook.protocol.values import Array
 from slicer_notebook.session.cards import Card
 from slicer_notebook.session.extra import need
 from slicer_notebook.session.handles import Node
+from slicer_notebook.session.segment_editor import SegmentEditor
 from slicer_notebook.session.segments import Segment, Segments, Terminology, terminology_argument
 
 if TYPE_CHECKING:
@@ -252,6 +253,19 @@ class Segmentation(Node):
         chosen = None if segments is None else [_key(each) for each in segments]
         found: list[Model] = self._call("to_models", segments=chosen, smoothing=smoothing)
         return found
+
+    def editor(self, volume: Volume | None = None) -> SegmentEditor:
+        """The editor of the segments: brushes, threshold, islands and all else of Slicer's Segment Editor.
+
+        Args:
+            volume: whose intensities count. Without it: the one that was used last, or that the segmentation was made
+                on. A segmentation without a grid takes the volume's.
+
+        Raises:
+            ArgumentError: no volume is known, and the segmentation has no grid either.
+            ArrayError: the volume has no voxels, or several values in each.
+        """
+        return SegmentEditor(self, volume)
 
     # -- display -------------------------------------------------------------------------------------------------
 
