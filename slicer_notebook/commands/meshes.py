@@ -74,7 +74,7 @@ def checked_points(values: Any, count: int | None = None) -> Array:
             got=str(array.shape),
             hint="set_mesh gives a model new points together with new faces",
         )
-    return np.ascontiguousarray(array, dtype=np.float32 if array.dtype == np.float32 else np.float64)
+    return np.ascontiguousarray(array, dtype=np.float32 if array.dtype.newbyteorder("=") == np.float32 else np.float64)
 
 
 def surface(points: Any, cells: Mapping[str, Any]) -> Any:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal
 
+import numpy as np
+
 from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.registry import NodeLike, command
 from slicer_notebook.commands.tables import TABLE, column_values
@@ -21,7 +23,7 @@ Kind = Literal["line", "bar", "scatter", "scatterbar"]
 
 #: By vtkMRMLPlotSeriesNode's PlotType.
 KINDS: Final[tuple[Kind, ...]] = ("line", "bar", "scatter", "scatterbar")
-#: Slicer's colours of series, each used once.
+#: Slicer's colours of series. The first one is no colour (black, not to be seen).
 _COLORS: Final = "vtkMRMLColorTableNodeFileDarkBrightChartColors.txt"
 
 
@@ -212,9 +214,22 @@ def _add_series(host: Host, chart: Any, table: Any, y: str, x: str | None, kind:
         made.SetLineStyle(made.LineStyleNone if kind == "scatter" else made.LineStyleSolid)
     if x is not None:
         (made.SetLabelColumnName if is_text else made.SetXColumnName)(x)
-    made.SetUniqueColor(_COLORS)
+    made.SetColor(*_next_color(host, chart))
     chart.AddAndObservePlotSeriesNodeID(made.GetID())
     return made
+
+
+def _next_color(host: Host, chart: Any) -> tuple[float, float, float]:
+    """Slicer's next colour for a chart: the first that none of its series has."""
+    colors = host.slicer.mrmlScene.GetNodeByID(_COLORS)
+    if colors is None:
+        return 0.0, 0.0, 0.0
+    table = colors.GetLookupTable()
+    known = [tuple(table.GetTableValue(index)[:3]) for index in range(1, colors.GetNumberOfColors())]
+    taken = [each.GetColor() for each in _series_of(chart)]
+    free = (color for color in known if not any(np.allclose(color, other, atol=1e-3) for other in taken))
+    red, green, blue = next(free, known[len(taken) % len(known)])
+    return red, green, blue
 
 
 def _axis_title(table: Any, name: str) -> str:
