@@ -19,6 +19,7 @@ PUBLIC = [
     "Image",
     "Job",
     "Kheops",
+    "Lightbox",
     "Node",
     "PacsQuery",
     "SeriesThumbnails",

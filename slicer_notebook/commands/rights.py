@@ -112,7 +112,7 @@ RIGHTS: Final[dict[str, Right]] = {
         "dicom.displayed", "dicom.front", "view.arrangement", "view.background", "view.gltf", "view.image",
         "view.layout", "view.layout_image", "view.layouts", "view.names", "view.picture", "view.png", "view.state",
         "view.compare", "view.compare_layers", "view.controller", "view.crosshair", "view.lightbox",
-        "view.looks",
+        "view.looks", "view.volumes",
     ),
     **_all(
         "free",

@@ -123,6 +123,16 @@ def _controller(host: Host, view: View) -> dict[str, Any]:
     }
 
 
+@command("view.volumes", journal=False)
+def volumes(host: Host) -> dict[str, list[NodeRef]]:
+    """What the layers of slice views can show: ``volumes`` (all but label maps) and ``label_maps``, in scene order."""
+    found: dict[str, list[NodeRef]] = {"volumes": [], "label_maps": []}
+    for node in host.nodes("vtkMRMLVolumeNode"):
+        if not node.GetHideFromEditors():
+            found["label_maps" if node.IsA("vtkMRMLLabelMapVolumeNode") else "volumes"].append(host.ref(node))
+    return found
+
+
 def _presets(node: Any) -> list[str]:
     """Names of a slice node's orientations."""
     from vtkmodules.vtkCommonCore import vtkStringArray

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 from slicer_notebook.commands.host import Host, View
@@ -56,7 +55,7 @@ def set_looks(
     ruler: Ruler | None = None,
     orientation_marker: Marker | None = None,
     orientation_marker_size: MarkerSize | None = None,
-    background: list[float] | list[list[float]] | None = None,
+    background: list[list[float]] | None = None,
     axis_labels: list[str] | None = None,
     box: bool | None = None,
     labels: bool | None = None,
@@ -65,7 +64,7 @@ def set_looks(
     """Change what is drawn around what a view shows; what is None stays. Arguments and result: as ``view.looks``.
 
     Args:
-        background: one colour, or the one below and the one above.
+        background: the colour below and the one above.
 
     Raises:
         ViewNotFoundError: no such view.
@@ -77,7 +76,8 @@ def set_looks(
         raise ArgumentError(
             f"View {view.name!r} has neither box nor projection.", expected="a 3-D view", got=f"a {view.kind} view"
         )
-    colors = _colors(background) if background is not None else None
+    if background is not None:
+        _check_colors(background)
     if axis_labels is not None and len(axis_labels) != 6:
         raise ArgumentError("The letters do not fit.", expected="six, from left to superior", got=str(axis_labels))
     before = node.StartModify()
@@ -95,9 +95,9 @@ def set_looks(
             AxisLabelsVisible=labels,
             RenderMode=node.GetRenderModeFromString(_MODES[projection]) if projection else None,
         )
-        if colors is not None:
-            node.SetBackgroundColor(*colors[0])
-            node.SetBackgroundColor2(*colors[1])
+        if background is not None:
+            node.SetBackgroundColor(*background[0])
+            node.SetBackgroundColor2(*background[1])
         for index, letter in enumerate(axis_labels or ()):
             node.SetAxisLabel(index, letter)
     finally:
@@ -112,16 +112,8 @@ def _set(node: Any, **values: int | None) -> None:
             getattr(node, f"Set{name}")(int(value))
 
 
-def _colors(background: Sequence[Any]) -> list[list[float]]:
-    try:
-        one = not any(isinstance(each, Sequence) for each in background)
-        found = [[float(each) for each in color] for color in ([background] * 2 if one else background)]
-    except (TypeError, ValueError):
-        found = []
-    if len(found) != 2 or not all(len(each) == 3 and all(0 <= part <= 1 for part in each) for each in found):
+def _check_colors(background: list[list[float]]) -> None:
+    if len(background) != 2 or not all(len(each) == 3 and all(0 <= part <= 1 for part in each) for each in background):
         raise ArgumentError(
-            "The background's colour does not fit.",
-            expected="(red, green, blue), 0 to 1, or two of them",
-            got=str(background),
+            "The background's colours do not fit.", expected="two of (red, green, blue), 0 to 1", got=str(background)
         )
-    return found

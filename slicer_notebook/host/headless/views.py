@@ -257,6 +257,17 @@ class HeadlessSliceView(HeadlessView):
     kind = "slice"
     _view: NativeSliceView
 
+    def __init__(self, name: str, view: Any, lazy: LazyRender) -> None:
+        super().__init__(name, view, lazy)
+        # qMRMLSliceView does it in Slicer; of 3-D views, a displayable manager does.
+        self.node.AddObserver("ModifiedEvent", self._follow_background)
+
+    def _follow_background(self, node: Any, _event: str) -> None:
+        color, renderer = node.GetBackgroundColor(), self._view.first_renderer()
+        if color != renderer.GetBackground():
+            renderer.SetBackground(*color)
+            self._view.schedule_render()
+
     @property
     def logic(self) -> Any:
         """The view's ``vtkMRMLSliceLogic``."""
