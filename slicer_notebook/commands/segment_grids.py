@@ -1,17 +1,18 @@
 """What segmentations hold, as labels on grids: where each grid is, and labels taken over from one grid to another.
 
 A segmentation's segments lie in layers: a layer is one label map, in which each of its segments has a number of its
-own. Layers may lie on different grids. What is here reads them on Slicer's main thread (`layers_of`) into arrays that
-any thread may go on with (`segment_sampling`).
+own. Layers may lie on different grids. What is here reads them on Slicer's main thread (`layers_of`), and copies them
+(`copied`) for whatever goes on with them on any thread (`segment_sampling`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
+from slicer_notebook.commands.context import JobContext
 from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.segment_sampling import Grid, Layer, cropped_to_content
 from slicer_notebook.errors import AmbiguousNameError, ArgumentError, ArrayError, NodeNotFoundError
@@ -24,6 +25,7 @@ __all__ = [
     "SURFACE",
     "Grid",
     "Layer",
+    "copied",
     "cropped_to_content",
     "describe_grid",
     "grid_of_volume",
@@ -42,6 +44,10 @@ SEGMENTATION: Final = "vtkMRMLSegmentationNode"
 BINARY: Final = "Binary labelmap"
 SURFACE: Final = "Closed surface"
 REFERENCE: Final = "Reference image geometry"
+#: Bytes that are copied on the main thread in one step: some milliseconds.
+_PIECE: Final = 8_000_000
+
+T = TypeVar("T")
 
 
 # -- segments ------------------------------------------------------------------------------------------------------
@@ -151,7 +157,7 @@ def describe_grid(grid: Grid) -> dict[str, Any]:
 
 
 def layers_of(host: Host, node: Any, ids: Sequence[str] | None = None, reference: Grid | None = None) -> list[Layer]:
-    """Segments as label maps, layer after layer, copied. On the main thread; changes nothing.
+    """Segments as label maps, layer after layer: live views of them. On the main thread; changes nothing.
 
     Args:
         ids: the segments; all of them without it.
@@ -175,7 +181,7 @@ def layers_of(host: Host, node: Any, ids: Sequence[str] | None = None, reference
             scalars = image.GetPointData().GetScalars()
             i, j, k = image.GetDimensions()
             empty = scalars is None or 0 in (i, j, k)
-            labels = np.zeros((0, 0, 0), np.uint8) if empty else vtk_to_numpy(scalars).reshape(k, j, i).copy()
+            labels = np.zeros((0, 0, 0), np.uint8) if empty else vtk_to_numpy(scalars).reshape(k, j, i)
             if labels.dtype.kind == "f":
                 labels = np.rint(labels).astype(np.int32)
             matrix, extent = vtkMatrix4x4(), image.GetExtent()
@@ -184,9 +190,51 @@ def layers_of(host: Host, node: Any, ids: Sequence[str] | None = None, reference
             if not empty:
                 # An extent begins anywhere; an array begins at 0.
                 affine[:3, 3] += affine[:3, :3] @ np.array(extent[::2])
-            found[key] = Layer(labels, affine, {})
+            found[key] = Layer(labels, affine, {}, image.GetMTime)
         found[key].numbers[each] = segment.GetLabelValue()
     return list(found.values())
+
+
+def copied(job: JobContext, look: Callable[[], tuple[T, list[Array], Callable[[], Any]]]) -> tuple[T, list[Array]]:
+    """What there is on Slicer's main thread, its arrays copied a piece at a time: the main thread goes on in between.
+
+    Args:
+        look: called on the main thread: (anything, live views, what tells whether these are still as they were).
+
+    Returns:
+        (anything, copies of the views, all of one moment).
+    """
+
+    def first_look() -> tuple[T, list[Array], Callable[[], Any], Any]:
+        found, views, stamp = look()
+        small = sum(view.nbytes for view in views) <= _PIECE
+        return found, [view.copy() for view in views] if small else views, stamp, None if small else stamp()
+
+    def all_at_once() -> tuple[T, list[Array]]:
+        found, views, _ = look()
+        return found, [view.copy() for view in views]
+
+    found, views, stamp, before = job.on_main(first_look)
+    if before is None:
+        return found, views
+    copies = []
+    for view in views:
+        copy = np.empty(view.shape, view.dtype)
+        # The memory is the process's from here on, and not first while the main thread waits for it.
+        copy.fill(0)
+        step = max(1, _PIECE // max(1, view[:1].nbytes))
+        for start in range(0, len(view), step):
+            piece = slice(start, start + step)
+            if not job.on_main(lambda copy=copy, view=view, piece=piece: _copy(copy, view, piece, stamp() == before)):  # type: ignore[misc]
+                return job.on_main(all_at_once)
+        copies.append(copy)
+    return found, copies
+
+
+def _copy(copy: Array, view: Array, piece: slice, same: bool) -> bool:
+    if same:
+        copy[piece] = view[piece]
+    return same
 
 
 def _with_label_maps(host: Host, node: Any, ids: list[str], reference: Grid | None) -> Any:

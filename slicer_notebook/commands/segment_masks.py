@@ -8,6 +8,7 @@ count, and one that is not linear is refused.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.registry import NodeLike, command
 from slicer_notebook.commands.segment_grids import (
     SEGMENTATION,
+    copied,
     grid_of_volume,
     layers_of,
     reference_grid,
@@ -45,14 +47,30 @@ class _Segments(NamedTuple):
     """The own affine of the volume whose grid was asked for."""
 
 
-def _taken(host: Host, node: NodeLike, segments: Sequence[str] | None, reference: NodeLike | None) -> _Segments:
+def _look(
+    host: Host, node: NodeLike, segments: Sequence[str] | None, reference: NodeLike | None
+) -> tuple[_Segments, list[Array], Callable[[], Any]]:
     found = host.node(node, SEGMENTATION)
     volume = None if reference is None else host.node(reference, VOLUME)
     ids = segment_ids(found) if segments is None else [segment_id(found, each) for each in segments]
     grid = grid_of_volume(host, volume, found) if volume is not None else reference_grid(host, found)
     names = {each: found.GetSegmentation().GetSegment(each).GetName() or "" for each in ids}
     affine = None if volume is None else host.affine(volume)
-    return _Segments(found.GetName() or "", ids, names, layers_of(host, found, ids, grid), grid, affine)
+    layers = layers_of(host, found, ids, grid)
+    seen = _Segments(found.GetName() or "", ids, names, layers, grid, affine)
+    return seen, [layer.labels for layer in layers], lambda: [layer.changed() for layer in layers]
+
+
+def _taken(
+    job: context.JobContext,
+    host: Host,
+    node: NodeLike,
+    segments: Sequence[str] | None = None,
+    reference: NodeLike | None = None,
+) -> _Segments:
+    seen, arrays = copied(job, lambda: _look(host, node, segments, reference))
+    layers = [replace(layer, labels=labels) for layer, labels in zip(seen.layers, arrays, strict=True)]
+    return seen._replace(layers=layers)
 
 
 def _grid(taken: _Segments) -> Grid:
@@ -82,10 +100,8 @@ def segment_mask(host: Host, node: NodeLike, segment: str, reference: NodeLike |
     """
     job = context.current()
     # In its own grid, which is the whole segmentation's, the masks of its segments lie on one another.
-    chosen = None if reference is None else [segment]
-    key, taken = job.on_main(
-        lambda: (segment_id(host.node(node, SEGMENTATION), segment), _taken(host, node, chosen, reference))
-    )
+    key = job.on_main(lambda: segment_id(host.node(node, SEGMENTATION), segment))
+    taken = _taken(job, host, node, None if reference is None else [key], reference)
     layer = next(each for each in taken.layers if key in each.numbers)
     return sampled(layer.renumbered({key: 1}, np.uint8), _grid(taken), job.check)
 
@@ -100,7 +116,7 @@ def segmentation_grid(host: Host, node: NodeLike) -> tuple[tuple[int, int, int],
     Raises:
         ArrayError: it has neither a reference nor voxels.
     """
-    taken = context.current().on_main(lambda: _taken(host, node, None, None))
+    taken = _taken(context.current(), host, node)
     grid = _grid(taken)
     return grid.shape, grid.affine
 
@@ -134,7 +150,7 @@ def labels(
         ArgumentError: a transform above one of the nodes is not linear; numbers that do not fit.
     """
     job = context.current()
-    taken = job.on_main(lambda: _taken(host, node, segments, reference))
+    taken = _taken(job, host, node, segments, reference)
     numbers = _checked_numbers(numbers, taken.ids)
     grid = _grid(taken)
     found = _merged(taken, grid, overlap, job.check)

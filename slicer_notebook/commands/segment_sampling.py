@@ -42,14 +42,16 @@ class Layer:
     """A label map that segments share.
 
     Attributes:
-        labels: [k, j, i], whole numbers: a copy.
+        labels: [k, j, i], whole numbers.
         affine: IJK of ``labels`` → RAS, mm, in the segmentation's own coordinates.
         numbers: of each segment's id, its number in ``labels``.
+        changed: gives another number when they have changed, where they are a live view.
     """
 
     labels: Array
     affine: Array
     numbers: dict[str, int]
+    changed: Callable[[], int] = lambda: 0
 
     def renumbered(self, wanted: dict[str, int], dtype: Any) -> Layer:
         """The layer with other numbers; what belongs to no segment that is wanted becomes 0."""

@@ -6,6 +6,7 @@ Counted on a worker thread from copies that are taken on the main thread in one 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -15,13 +16,14 @@ from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.registry import NodeLike, command
 from slicer_notebook.commands.segment_grids import (
     SEGMENTATION,
+    copied,
     grid_of_volume,
     layers_of,
     segment_id,
     segment_ids,
     to_world,
 )
-from slicer_notebook.commands.segment_sampling import Grid, Layer, box_in, slabs
+from slicer_notebook.commands.segment_sampling import Grid, Layer, box_in, shape_of, slabs
 from slicer_notebook.errors import ArrayError
 from slicer_notebook.protocol.values import Array
 
@@ -61,14 +63,18 @@ class _Taken(NamedTuple):
     values: Array | None
 
 
-def _take(host: Host, node: NodeLike, volume: NodeLike | None, segments: list[str] | None) -> _Taken:
+def _look(
+    host: Host, node: NodeLike, volume: NodeLike | None, segments: list[str] | None
+) -> tuple[_Taken, list[Array], Callable[[], Any]]:
     found = host.node(node, SEGMENTATION)
     ids = segment_ids(found) if segments is None else [segment_id(found, each) for each in segments]
     names = [found.GetSegmentation().GetSegment(each).GetName() or "" for each in ids]
     layers = layers_of(host, found, ids)
     world = float(abs(np.linalg.det(to_world(found)[:3, :3])))
+    labels = [layer.labels for layer in layers]
     if volume is None:
-        return _Taken(ids, names, layers, world, None, None)
+        seen = _Taken(ids, names, layers, world, None, None)
+        return seen, labels, lambda: [layer.changed() for layer in layers]
     source = host.node(volume, "vtkMRMLVolumeNode")
     values = host.voxels(source)
     if values.ndim != 3:
@@ -81,9 +87,17 @@ def _take(host: Host, node: NodeLike, volume: NodeLike | None, segments: list[st
     part, first = _part(layers, grid)
     affine = grid.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ first
-    copied = np.array(values[part])
-    k, j, i = copied.shape
-    return _Taken(ids, names, layers, world, Grid((k, j, i), affine), copied)
+    seen = _Taken(ids, names, layers, world, Grid(shape_of(values[part]), affine), None)
+    image = source.GetImageData()
+    return seen, [*labels, values[part]], lambda: [image.GetMTime(), *(layer.changed() for layer in layers)]
+
+
+def _taken(
+    job: context.JobContext, host: Host, node: NodeLike, volume: NodeLike | None, segments: list[str] | None
+) -> _Taken:
+    seen, arrays = copied(job, lambda: _look(host, node, volume, segments))
+    layers = [replace(layer, labels=labels) for layer, labels in zip(seen.layers, arrays, strict=False)]
+    return seen._replace(layers=layers, values=arrays[-1] if volume is not None else None)
 
 
 def _part(layers: list[Layer], grid: Grid) -> tuple[tuple[slice, slice, slice], Array]:
@@ -123,7 +137,7 @@ def statistics(
         ArgumentError: a transform above one of the nodes is not linear.
     """
     job = context.current()
-    taken = job.on_main(lambda: _take(host, node, volume, segments))
+    taken = _taken(job, host, node, volume, segments)
     share = _COUNTING if volume is not None else 1.0
     voxels: dict[str, int] = {}
     cubic: dict[str, float] = {}
@@ -178,8 +192,10 @@ def _within(taken: _Taken, values: Array, grid: Grid, job: context.JobContext) -
             if here.dtype.kind == "f":
                 finite = np.isfinite(here)
                 here, numbers = here[finite], numbers[finite]
-            if len(ids) == 1:
-                parts[ids[0]].append(here)
+            if not numbers.size:
+                continue
+            if numbers.min() == numbers.max():
+                parts[ids[int(numbers[0]) - 1]].append(here)
                 continue
             # Sorted by number, which for few different ones takes about as long as to look at them.
             here = here[np.argsort(numbers, kind="stable")]

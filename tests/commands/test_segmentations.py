@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import SimpleITK
 
 import slicer_notebook as sn
 from slicer_notebook import errors
+from slicer_notebook.commands.context import JobContext
+from slicer_notebook.commands.segment_grids import copied
 from slicer_notebook.commands.segment_sampling import Grid, Layer, box_in, own_grid, sampled
 from slicer_notebook.commands.segment_statistics import intensities
 from slicer_notebook.commands.segment_terms import codes_of
@@ -351,3 +354,43 @@ def test_statistics_can_be_cancelled(slicer: sn.Session) -> None:
     with pytest.raises(errors.JobCancelledError):
         job.result(30)
     assert slicer.call("session.ping") is None
+
+
+# -- copies that keep nobody waiting ---------------------------------------------------------------------------------
+
+
+class _Stepwise(JobContext):
+    """The main thread, step by step; something else happens after the first one."""
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        super().__init__()
+        self.steps = 0
+        self._meanwhile = meanwhile
+
+    def on_main(self, function: Callable[[], Any]) -> Any:
+        self.steps += 1
+        found = function()
+        if self.steps == 2:
+            self._meanwhile()
+        return found
+
+
+def test_large_arrays_are_copied_in_steps_of_one_moment() -> None:
+    array, stamp = np.zeros((40, 1000, 1000), np.uint8), [0]
+    array[:] = np.arange(40)[:, None, None]
+    calm = _Stepwise(lambda: None)
+    found, [copy] = copied(calm, lambda: ("x", [array], lambda: stamp[0]))
+    assert found == "x"
+    assert np.array_equal(copy, array)
+    assert not np.shares_memory(copy, array)
+    assert calm.steps > 4
+
+    def change() -> None:
+        array[:] = 7
+        stamp[0] += 1
+
+    _, [copy] = copied(_Stepwise(change), lambda: ("x", [array], lambda: stamp[0]))
+    assert (copy == 7).all(), "some of before the change, some of after it"
+    small = _Stepwise(lambda: None)
+    copied(small, lambda: ("x", [array[:2]], lambda: 0))
+    assert small.steps == 1
