@@ -62,6 +62,9 @@ def mesh_arguments(mesh: Any, faces: Any = None, lines: Any = None) -> dict[str,
         ArgumentError: another kind of mesh, or a mesh with further cells.
         PackageNotInstalledError: a vtkPolyData where there is no pyvista.
     """
+    if isinstance(mesh, np.ndarray):
+        # Before all: the arrays of those libraries are theirs, too.
+        return {"points": _points(mesh), "faces": cell_indices(faces, "faces"), "lines": cell_indices(lines, "lines")}
     kinds = [(kind.__module__.partition(".")[0], kind.__name__) for kind in type(mesh).__mro__]
     names = {name for _, name in kinds}
     library = next((package for package, _ in kinds if package in ("pyvista", "trimesh")), None)
