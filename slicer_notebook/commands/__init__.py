@@ -49,6 +49,7 @@ from slicer_notebook.commands import (  # noqa: F401
     view_looks,
     views,
     volume_display,
+    volume_rendering,
     volumes,
 )
 from slicer_notebook.commands.context import JobContext, current, progress, running

@@ -106,6 +106,12 @@ RIGHTS: Final[dict[str, Right]] = {
         "markups.set_display", "markups.set_plane", "markups.set_roi", "markups.set_table", "transform.add_grid",
         "transform.harden_on", "transform.inverse", "transform.invert", "transform.set_grid", "transform.take_out",
     ),
+    **_all("free", "reads the scene", "rendering.icons", "rendering.presets", "rendering.state"),
+    **_all(
+        "free",
+        "changes the scene; no file is touched",
+        "rendering.crop", "rendering.fit_roi", "rendering.set",
+    ),
     **_all(
         "free",
         "reads the views",
