@@ -263,7 +263,5 @@ def _label_map_node(
         for number, each, text in zip(found["numbers"], found["ids"], found["names"], strict=True):
             segment = segmentation.GetSegment(each)
             table.SetColor(number, text, *(segment.GetColor() if segment is not None else (0.5, 0.5, 0.5)), 1.0)
-        if hasattr(table, "NamesInitialisedOn"):
-            table.NamesInitialisedOn()
         volume.GetDisplayNode().SetAndObserveColorNodeID(table.GetID())
     return volume
