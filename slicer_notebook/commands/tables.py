@@ -222,10 +222,9 @@ def set_properties(host: Host, node: NodeLike, key: str, texts: dict[str, str]) 
     was = found.StartModify()
     try:
         for name in names:
-            if texts.get(name):
-                found.SetColumnProperty(name, key, texts[name])
-            elif found.GetColumnProperty(name, key):
-                found.RemoveColumnProperty(name, key)
+            text = texts.get(name, "")
+            if text != found.GetColumnProperty(name, key):
+                found.SetColumnProperty(name, key, text)
         found.Modified()
     finally:
         found.EndModify(was)

@@ -92,7 +92,8 @@ def _values(name: str, series: pd.Series[Any]) -> tuple[Any, dict[str, str]]:
     """What a table holds of a column, and the properties that say what it was."""
     import pandas as pd
 
-    if series.dtype == object:
+    given = str(series.dtype)
+    if given == "object":
         series = series.infer_objects()
     dtype = series.dtype
     if isinstance(dtype, pd.CategoricalDtype):
@@ -116,9 +117,9 @@ def _values(name: str, series: pd.Series[Any]) -> tuple[Any, dict[str, str]]:
         other = next((value for value in listed if value is not None and not isinstance(value, str)), None)
         if other is None:
             values, texts = _texts(listed)
-            # Text without a gap needs no word about its dtype, unless it is a special one.
-            plain = not texts and str(dtype) in ("str", "object")
-            return values, {} if plain else {**texts, _DTYPE: str(dtype)}
+            # Text as pandas has it needs no word about its dtype.
+            usual = not texts and given == str(pd.Series(["text"]).dtype)
+            return values, {} if usual else {**texts, _DTYPE: given}
         got = f"a {type(other).__name__}: {other!r:.40}"
     else:
         got = str(dtype)
@@ -227,8 +228,13 @@ def _series(values: Any, texts: Mapping[str, str]) -> pd.Series[Any]:
             values = _as(pd.Series(values), nullable).mask(pd.Series(values == int(null)))
     if is_text and dtype.startswith("datetime64"):
         return _dates(values, dtype)
-    found = pd.Series(values, dtype="str" if is_text and dtype in ("", "category") else None)
-    return _as(found, dtype) if dtype else found
+    if is_text:
+        return _as(pd.Series(values, dtype="object" if dtype == "object" else "str"), dtype or "str")
+    found = _as(pd.Series(values), dtype) if dtype else pd.Series(values)
+    if dtype == "category" and pd.api.types.is_extension_array_dtype(found.cat.categories.dtype):
+        # Only what is missing made them nullable.
+        found = found.cat.rename_categories(list(found.cat.categories))
+    return found
 
 
 def _dates(values: list[str | None], dtype: str) -> pd.Series[Any]:
