@@ -13,6 +13,7 @@ from trame_slicer.views.render_scheduler import ScheduledRenderStrategy
 from trame_slicer.views.slice_view import SliceView
 from trame_slicer.views.threed_view import ThreeDView
 from vtkmodules.vtkRenderingUI import vtkGenericRenderWindowInteractor
+from vtkmodules.vtkRenderingVolume import vtkFixedPointVolumeRayCastMapper
 
 __all__ = ["NativeSliceView", "NativeThreeDView"]
 
@@ -55,12 +56,24 @@ class NativeSliceView(SliceView):
         self._update_slice_size()
 
 
+def _peel_volumes_that_can_be(renderer: Any, _event: str) -> None:
+    """Before a picture: volumes take part in depth peeling, unless one is drawn by VTK's ray caster for the CPU.
+
+    That one draws noise then, as soon as something translucent is in the view, such as the inside of a ROI.
+    """
+    volumes = renderer.GetVolumes()
+    mappers = [volumes.GetItemAsObject(n).GetMapper() for n in range(volumes.GetNumberOfItems())]
+    on_cpu = any(isinstance(mapper, vtkFixedPointVolumeRayCastMapper) for mapper in mappers)
+    renderer.SetUseDepthPeelingForVolumes(not on_cpu)
+
+
 class NativeThreeDView(ThreeDView):
     """A 3-D view on an existing vtkMRMLViewNode."""
 
     def __init__(self, node: Any, scene: Any, application_logic: Any, strategy: ScheduledRenderStrategy) -> None:
         self._given_node = node
         super().__init__(scene, application_logic, node.GetSingletonTag(), scheduled_render_strategy=strategy)
+        self.renderer().AddObserver("StartEvent", _peel_volumes_that_can_be)
 
     def set_scene(self, scene: Any) -> None:
         self._scene = scene
