@@ -239,6 +239,8 @@ class LiveViews:
         if watcher is None:
             return
         watcher.heard = watcher.view.moved_at = time.monotonic()
+        if message.seen:
+            watcher.confirm(message.seen, watcher.heard)
         # The view is as large as it is for the one who uses it.
         self._resize(watcher)
         error = ""

@@ -159,6 +159,8 @@ class Input(msgspec.Struct, tag="input", kw_only=True):
     events: list[dict[str, Any]]
     """Events of renderview's specification; ``x`` and ``y`` are parts of the picture's width and height, 0 to 1, from
     its top left corner."""
+    seen: int = 0
+    """A frame that has arrived, as `Seen` tells it; 0 for none."""
 
 
 class Seen(msgspec.Struct, tag="seen", kw_only=True):

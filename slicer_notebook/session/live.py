@@ -115,26 +115,32 @@ class LiveStream:
         """Somebody has this frame, and those before."""
         self._say(messages.Seen(stream=self.number, index=index))
 
-    def input(self, events: list[dict[str, Any]]) -> None:
-        """What a person did (see `protocol.messages.Input`). Moves that Slicer has no time for become one."""
+    def input(self, events: list[dict[str, Any]], seen: int = 0) -> None:
+        """What a person did (see `protocol.messages.Input`). Moves that Slicer has no time for become one.
+
+        Args:
+            seen: as for `seen`, in the same message; 0 for nothing new.
+        """
         with self._lock:
             for event in events:
                 merge(self._waiting, event)
             del self._waiting[:-_WAITING]
-        self._flush()
+        if not self._flush(seen) and seen:
+            self.seen(seen)
 
-    def _flush(self) -> None:
+    def _flush(self, seen: int = 0) -> bool:
         with self._lock:
             now = time.monotonic()
             # What was not answered for long may be lost with the Slicer that it was for.
             on_the_way = [when for when in self._sent.values() if now - when < _PATIENCE]
             if not self._waiting or len(on_the_way) >= _ON_THE_WAY:
-                return
+                return False
             events, self._waiting = self._waiting, []
             self._input += 1
             self._sent[self._input] = now
-            message = messages.Input(stream=self.number, number=self._input, events=events)
+            message = messages.Input(stream=self.number, number=self._input, events=events, seen=seen)
         self._say(message)
+        return True
 
     def close(self) -> None:
         """No more frames."""

@@ -120,7 +120,7 @@ class _View:
         except SlicerNotebookError as exc:
             self._on_gone(exc)
 
-    def input(self, who: str, events: list[dict[str, Any]]) -> None:
+    def input(self, who: str, events: list[dict[str, Any]], index: int) -> None:
         with self._lock:
             viewer = self.viewers.setdefault(who, Viewer())
             viewer.heard = time.monotonic()
@@ -128,7 +128,7 @@ class _View:
         if size is not None and self.stream.size != size:
             # The view is as large as it is for the one who uses it. (Of several widgets Slicer's end sees to it.)
             self.watch(size=size, paused=False)
-        self.stream.input(events)
+        self.stream.input(events, self._confirmed(who, index) if index else 0)
         if self.stream.busy_for > _BUSY_AFTER:
             self._show_busy(True)
 
@@ -138,6 +138,12 @@ class _View:
             self.widget.send({"type": "busy", "view": self.name, "busy": busy})
 
     def seen(self, who: str, index: int) -> None:
+        confirmed = self._confirmed(who, index)
+        if confirmed:
+            self.stream.seen(confirmed)
+
+    def _confirmed(self, who: str, index: int) -> int:
+        """What Slicer may be told after a browser has this frame; 0 for nothing new."""
         with self._lock:
             now = time.monotonic()
             viewer = self.viewers.setdefault(who, Viewer())
@@ -151,8 +157,7 @@ class _View:
             confirmed = min(newest, min([index, *others]) + BEHIND)
             news = confirmed != self._said
             self._said = confirmed
-        if news:
-            self.stream.seen(confirmed)
+        return confirmed if news else 0
 
     def begin(self) -> None:
         """Slicer is a new one, or the layout is."""
@@ -221,7 +226,7 @@ class LiveWidget(SessionWidget):
     def _do_input(self, content: dict[str, Any]) -> None:
         view = self._views.get(str(content["view"]))
         if view is not None:
-            view.input(str(content["who"]), list(content["events"]))
+            view.input(str(content["who"]), list(content["events"]), int(content.get("seen", 0)))
 
     def _do_seen(self, content: dict[str, Any]) -> None:
         view = self._views.get(str(content["view"]))

@@ -4,6 +4,11 @@
 const NOTCH = { 0: 100, 1: 3, 2: 1 };
 /** Milliseconds after which a page that was being scrolled counts as still: then the wheel is the view's. */
 const PAGE_STILL = 300;
+/** Milliseconds for which moves and turns are gathered into one event: as long as a slice takes to draw. */
+const GATHER = 8;
+/** Moves and turns that may be on their way, and milliseconds after which no frame comes of them. */
+const UNANSWERED = 2;
+const NO_ANSWER = 50;
 /** Milliseconds between two sizes that are told while a view is resized. */
 const RESIZE_PACE = 120;
 /** Keys that would scroll the page. */
@@ -44,6 +49,8 @@ class LiveCanvas extends BaseRenderView {
     this._newest = 0;
     this._pending = null;
     this._held = null;
+    this._gathering = this._waiting = null;
+    this._unanswered = this._toConfirm = 0;
     this._size = null;
     this._sizeTimer = null;
     this._busy = h("div", { class: "sn-live-busy", role: "status", hidden: true }, "Slicer is busy…");
@@ -98,7 +105,10 @@ class LiveCanvas extends BaseRenderView {
     this._often({ type: "wheel", x, y, notches, buttons: getButtons(event)[1], modifiers: getModifiers(event) });
   }
 
-  /** A move, or a turn of the wheel: those of one animation frame are one event. */
+  /**
+   * A move, or a turn of the wheel. They go at the pace of the frames that come of them: what comes meanwhile becomes
+   * one event with what is held back already.
+   */
   _often(event) {
     const last = this._held;
     const same = ["type", "buttons", "modifiers"].every((key) => String(last?.[key]) === String(event[key]));
@@ -108,14 +118,29 @@ class LiveCanvas extends BaseRenderView {
     }
     this._release();
     this._held = event;
-    requestAnimationFrame(() => this._release());
+    this._gathering = setTimeout(() => {
+      this._gathering = null;
+      this._releaseAtPace();
+    }, GATHER);
+  }
+
+  /** Send what was held back, if what was sent before has been answered. */
+  _releaseAtPace() {
+    if (!this._held || this._gathering) return;
+    if (this._unanswered < UNANSWERED) this._release();
+    // Of many moves no frame comes, as they change nothing.
+    else this._waiting ??= setTimeout(() => ((this._waiting = null), (this._unanswered = 0), this._releaseAtPace()), NO_ANSWER);
   }
 
   /** Send what was held back: also before any other event, so that all come in their order. */
   _release() {
+    clearTimeout(this._gathering);
+    this._gathering = null;
     const held = this._held;
     this._held = null;
-    if (held) this._send(held);
+    if (!held) return;
+    this._unanswered += 1;
+    this._send(held);
   }
 
   /** A point of the canvas as parts of the picture, which may be letterboxed in it. */
@@ -130,7 +155,21 @@ class LiveCanvas extends BaseRenderView {
   }
 
   _send(event) {
-    this._say({ type: "input", view: this.name, who: this.me, events: [event] });
+    // One message says what was seen, too: each costs the browser, the server and the kernel some time.
+    const seen = this._toConfirm;
+    this._toConfirm = 0;
+    this._say({ type: "input", view: this.name, who: this.me, events: [event], seen });
+  }
+
+  /** A frame was shown: say so, with what is to be said anyway. */
+  _confirm(index) {
+    this._toConfirm = index;
+    clearTimeout(this._waiting);
+    this._waiting = null;
+    this._unanswered = Math.max(0, this._unanswered - 1);
+    this._releaseAtPace();
+    if (this._toConfirm) this._say({ type: "seen", view: this.name, who: this.me, index });
+    this._toConfirm = 0;
   }
 
   _input(event) {
@@ -209,7 +248,7 @@ class LiveCanvas extends BaseRenderView {
         console.warn("A frame could not be decoded.", error);
       }
       if (bitmap) this._paint(bitmap, message);
-      this._say({ type: "seen", view: this.name, who: this.me, index: message.index });
+      this._confirm(message.index);
     }
     this._working = false;
   }
@@ -248,7 +287,7 @@ class LiveCanvas extends BaseRenderView {
   }
 
   close() {
-    clearTimeout(this._sizeTimer);
+    for (const timer of [this._sizeTimer, this._gathering, this._waiting]) clearTimeout(timer);
     if (this._visible) {
       this._visible = false;
       this._look();
