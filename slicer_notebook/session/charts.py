@@ -151,7 +151,9 @@ def _dress(ax: Axes, chart: Mapping[str, Any]) -> None:
     ax.set_ylabel(chart["y_title"], fontsize=_points(chart["axis_title_size"]), parse_math=False)
     ax.tick_params(labelsize=_points(chart["label_size"]))
     ax.set_axisbelow(True)
-    ax.grid(chart["grid"], alpha=0.4)
+    ax.grid(False)
+    if chart["grid"]:
+        ax.grid(True, alpha=0.4)
     if chart["legend"] and chart["series"]:
         ax.legend(fontsize=_points(chart["legend_size"]))
 

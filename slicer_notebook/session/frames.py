@@ -44,11 +44,12 @@ def columns_of(frame: pd.DataFrame) -> Columns:
 
     Args:
         frame: with columns of numbers, truth values, text, dates or categories, all of different names.
-            ``frame.attrs`` may have "units", "titles" and "descriptions": dicts of text by name.
+            ``frame.attrs`` may have "units", "titles" and "descriptions": dicts of text by name;
+            those of columns that it has not are left out.
 
     Raises:
         ArrayError: two columns of one name, or a column of something else; the message names it.
-        ArgumentError: levels of names or of the index, or attrs of columns that there are not.
+        ArgumentError: levels of names or of the index.
     """
     import pandas as pd
 
@@ -78,13 +79,9 @@ def columns_of(frame: pd.DataFrame) -> Columns:
             properties[name] = texts
     for attr, key in ATTRS.items():
         for name, text in dict(frame.attrs.get(attr) or {}).items():
-            if str(name) not in names:
-                raise ArgumentError(
-                    f"frame.attrs[{attr!r}] speaks of a column that there is not.",
-                    expected=", ".join(names),
-                    got=repr(name),
-                )
-            properties.setdefault(str(name), {})[key] = str(text)
+            # A frame that was made of another one has the attrs of columns that it may have no more.
+            if str(name) in names:
+                properties.setdefault(str(name), {})[key] = str(text)
     return Columns(columns, properties, bool(labels))
 
 
