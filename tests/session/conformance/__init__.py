@@ -12,6 +12,7 @@ import slicer_notebook as sn
 from tests.session.conformance import (  # noqa: F401 - the cases
     basics,
     code,
+    data,
     dicom,
     files,
     headers,
