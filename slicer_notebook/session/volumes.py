@@ -11,6 +11,7 @@ from slicer_notebook.protocol.values import Array
 from slicer_notebook.session import interop
 from slicer_notebook.session.cards import Card, Fact
 from slicer_notebook.session.handles import Node, floats
+from slicer_notebook.session.volume_rendering import VolumeRendering
 
 if TYPE_CHECKING:
     import itk
@@ -228,6 +229,11 @@ class Volume(Node):
         """Names of the colour tables there are."""
         found: list[str] = self._session.call("color.names")
         return found
+
+    @property
+    def rendering(self) -> VolumeRendering:
+        """How the 3-D views show it by volume rendering: preset, shift, transfer functions, shading, cropping."""
+        return VolumeRendering(self)
 
     def render(self, preset: str | None = None, visible: bool = True, size: tuple[int, int] | None = None) -> Image:
         """Show the volume in the 3-D view by volume rendering (or hide it there); the view's picture.
