@@ -139,11 +139,13 @@ def state(host: Host, node: NodeLike) -> dict[str, Any]:
 
 
 @command("sequence.play")
-def play(host: Host, node: NodeLike, playing: bool = True, rate: float | None = None, loop: bool | None = None) -> None:
+def play(
+    host: Host, node: NodeLike, playing: bool | None = True, rate: float | None = None, loop: bool | None = None
+) -> None:
     """Have the items shown one after the other, or stop. It goes on by itself, while Slicer is at nothing else.
 
     Args:
-        playing: False stops at the item that is shown.
+        playing: False stops at the item that is shown; None goes on as before.
         rate: items in a second, as before (10) without it. Items that come too late are left out.
         loop: begin anew after the last one, as before (yes) without it; else it stops, at the first one.
 
@@ -166,7 +168,8 @@ def play(host: Host, node: NodeLike, playing: bool = True, rate: float | None = 
         browser.SetPlaybackLooped(loop)
     if playing and not browser.GetPlaybackLooped() and browser.GetSelectedItemNumber() == count - 1:
         browser.SetSelectedItemNumber(0)
-    browser.SetPlaybackActive(playing)
+    if playing is not None:
+        browser.SetPlaybackActive(playing)
     browser.EndModify(modified)
 
 

@@ -73,10 +73,14 @@ def display(host: Host, node: NodeLike) -> dict[str, Any]:
     Returns:
         ``kind``: "scalar", "label", "colour" or "vector"; ``window_level``: (window, level) in the volume's units, None
         for a label map; ``auto``: whether Slicer chooses them; ``threshold``: (low, high), None where all is shown;
-        ``interpolate``: between voxels; ``color_table``: its name, "" without one; ``display``: id of the display node.
+        ``interpolate``: between voxels; ``color_table``: its name, "" without one; ``display``: id of the display node;
+        ``name``; ``units`` of the values, in words; ``dtype``, "" without voxels; ``changed``: a number that rises when
+        the voxels change.
     """
     volume = host.node(node, VOLUME)
     kind, found = kind_of(volume), display_of(volume)
+    image = volume.GetImageData()
+    scalars = image.GetPointData().GetScalars() if image is not None else None
     windowed = hasattr(found, "GetWindow")
     threshold = kind == "scalar" and bool(found.GetApplyThreshold())
     color = found.GetColorNode() if kind in ("scalar", "label") else None
@@ -88,6 +92,10 @@ def display(host: Host, node: NodeLike) -> dict[str, Any]:
         "interpolate": windowed and bool(found.GetInterpolate()),
         "color_table": color.GetName() if color is not None else "",
         "display": found.GetID(),
+        "name": volume.GetName() or "",
+        "units": coded_meaning(volume, "GetVoxelValueUnits"),
+        "dtype": host.voxels(volume).dtype.name if scalars is not None else "",
+        "changed": scalars.GetMTime() if scalars is not None else 0,
     }
 
 

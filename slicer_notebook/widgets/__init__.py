@@ -17,9 +17,11 @@ from slicer_notebook.widgets.job_progress import JobProgress
 from slicer_notebook.widgets.live_layout import LiveLayout
 from slicer_notebook.widgets.live_view import LiveView
 from slicer_notebook.widgets.pacs_query import PacsQuery
+from slicer_notebook.widgets.sequence_slider import SequenceSlider
 from slicer_notebook.widgets.series_thumbnails import SeriesThumbnails
 from slicer_notebook.widgets.study_picker import StudyPicker
 from slicer_notebook.widgets.view_thumbnails import ViewThumbnails
+from slicer_notebook.widgets.window_level import WindowLevel
 
 __all__ = [
     "GatewaysPanel",
@@ -29,9 +31,11 @@ __all__ = [
     "LiveLayout",
     "LiveView",
     "PacsQuery",
+    "SequenceSlider",
     "SeriesThumbnails",
     "StudyPicker",
     "ViewThumbnails",
+    "WindowLevel",
 ]
 
 Job.display = JobProgress
