@@ -12,6 +12,7 @@ import pytest
 import slicer_notebook as sn
 
 PUBLIC = [
+    "Compare",
     "DicomWarning",
     "GatewaysPanel",
     "HeaderTree",
@@ -19,12 +20,17 @@ PUBLIC = [
     "Image",
     "Job",
     "Kheops",
+    "LayoutSelector",
     "Lightbox",
     "Node",
+    "NodeSelector",
     "PacsQuery",
+    "SceneTree",
+    "SegmentTable",
     "SequenceSlider",
     "SeriesThumbnails",
     "Session",
+    "SliceController",
     "StudyPicker",
     "ViewThumbnails",
     "Volume",

@@ -35,7 +35,8 @@ def lightbox(
         view: whose orientation, layers and ways to show things are taken; also one that the present layout hides.
         volume: alone in the background; without one, all layers of the view as they are.
         count: how many slices; fewer where the volume has not so many between first and last.
-        first, last: their offsets, mm; the volume's first and last slice.
+        first, last: their offsets, mm, with the others evenly between; without both, from the volume's first slice to
+            its last, and each is one of its slices, so that the distances may differ by one.
         offsets: of each slice, mm, instead of these three.
         orientation: "Axial", "Sagittal", "Coronal", in any case, or "Volume" for the planes in which the volume was
             acquired; the view's present one without it.
@@ -78,6 +79,7 @@ def lightbox(
 def _offsets(view: View, count: int, first: float | None, last: float | None) -> list[float]:
     """Evenly from first to last, both included; not more than there are slices."""
     low, high = view.offset_range
+    step = view.offset_step if first is None and last is None else 0.0
     low, high = first if first is not None else low, last if last is not None else high
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ArgumentError("The offsets do not fit.", expected="finite numbers, mm", got=f"{low} to {high}")
@@ -86,7 +88,8 @@ def _offsets(view: View, count: int, first: float | None, last: float | None) ->
     # 0.1 of a step is no further slice: ranges and steps are rounded on their way through matrices.
     there = math.floor(abs(high - low) / view.offset_step + 0.1) + 1
     number = min(count, there)
-    return [(low + high) / 2] if number == 1 else [float(each) for each in np.linspace(low, high, number)]
+    even = [(low + high) / 2] if number == 1 else [float(each) for each in np.linspace(low, high, number)]
+    return [low + round((each - low) / step) * step for each in even] if step > 0 else even
 
 
 def _given(offsets: list[float]) -> list[float]:

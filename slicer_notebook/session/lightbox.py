@@ -45,7 +45,8 @@ class Lightbox:
     Args:
         what: a `Volume`, alone; or a `View`, with all the layers it has.
         rows, columns: how many slices, at most: fewer where the volume has not so many.
-        first, last: offsets of the first and last slice, mm; those of the volume without them. In between, evenly.
+        first, last: offsets of the first and last slice, mm; in between, evenly. Without both, from the volume's first
+            slice to its last, and each is one of its slices.
         offsets: of all slices, mm, instead.
         orientation: "Axial", "Sagittal", "Coronal", or "Volume" for the planes in which the volume was acquired; the
             view's present one without it.
