@@ -6,7 +6,7 @@ items in Slicer, the eye of a volume or of a folder, is done here as the plugin 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from slicer_notebook.commands.host import Host
@@ -14,7 +14,7 @@ from slicer_notebook.commands.registry import command
 from slicer_notebook.commands.scene import show as show_node
 from slicer_notebook.errors import ArgumentError, ItemNotFoundError
 
-__all__ = ["add_folder", "items", "move", "remove", "rename", "set_visible", "show"]
+__all__ = ["add_folder", "items", "kind_of", "move", "remove", "rename", "set_visible", "show"]
 
 #: Item attribute that names the segment of a segment's item (vtkMRMLSegmentationNode::GetSegmentIDAttributeName).
 _SEGMENT: Final = "segmentID"
@@ -39,6 +39,11 @@ _KINDS: Final = (
 )
 #: Kinds of items whose colour is worth a sign beside the name.
 _COLORED: Final = ("segmentation", "roi", "markups", "model")
+
+
+def kind_of(classes: Sequence[str]) -> str:
+    """The kind of item of a node, by its MRML classes (`NodeRef.classes`); see `items`."""
+    return next((kind for name, kind in _KINDS if name in classes), "other")
 
 
 @command("hierarchy.items", journal=False)
@@ -292,8 +297,8 @@ class _Tree:
     def item(self, item: int) -> dict[str, Any]:
         """See `items`."""
         node, segment = self.data(item), self.segment_id(item)
-        kind = "segment" if segment else self._kind(item, node)
         own = None if node is None or node.IsA("vtkMRMLDisplayNode") else self._host.ref(node)
+        kind = "segment" if segment else kind_of(own.classes) if own is not None else self._level(item)
         return {
             "id": item,
             "parent": self.parent(item),
@@ -305,11 +310,9 @@ class _Tree:
             "color": self._color(item, kind, node),
         }
 
-    def _kind(self, item: int, node: Any) -> str:
-        if node is None or node.IsA("vtkMRMLDisplayNode"):
-            level = str(self.node.GetItemLevel(item)).lower()
-            return level if level in ("patient", "study", "folder") else "folder"
-        return next((kind for name, kind in _KINDS if node.IsA(name)), "other")
+    def _level(self, item: int) -> str:
+        level = str(self.node.GetItemLevel(item)).lower()
+        return level if level in ("patient", "study") else "folder"
 
     def _color(self, item: int, kind: str, node: Any) -> str:
         if kind == "segment":

@@ -72,10 +72,10 @@ class SceneWatcher:
             self._hierarchy.unwatch(node)
             node_id = node.GetID()
             self._modified.pop(node_id, None)
-            # Added and removed before anyone was told: nobody needs to know.
-            if self._added.pop(node_id, False) is False:
-                self._removed[node_id] = self._host.ref(node)
-                self._schedule()
+            # Also if nobody was told that it had come: who asked meanwhile knows it.
+            self._added.pop(node_id, None)
+            self._removed[node_id] = self._host.ref(node)
+            self._schedule()
 
         self._tags.append((scene, scene.AddObserver(scene.NodeAddedEvent, added)))
         self._tags.append((scene, scene.AddObserver(scene.NodeAboutToBeRemovedEvent, removed)))

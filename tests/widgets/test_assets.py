@@ -28,6 +28,10 @@ WIDGETS = {
     "header_tree": (set(), {"sn-header"}),
     "view_thumbnails": (set(), {"sn-views", "sn-large"}),
     "job_progress": ({"sign_in"}, {"sn-job"}),
+    "node_selector": ({"virtual_list", "scene_parts"}, {"sn-ns"}),
+    "scene_tree": ({"virtual_list", "scene_parts", "scene_items"}, {"sn-st"}),
+    "segment_table": ({"segment_list"}, {"sn-segments"}),
+    "layout_selector": ({"scene_parts", "layout_drawing"}, {"sn-ls"}),
 }
 
 
