@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from slicer_notebook.commands.host import Host
+from slicer_notebook.commands.mesh_pictures import picture
 from slicer_notebook.commands.meshes import (
     CELLS,
     cells_of,
@@ -400,13 +401,17 @@ def save(host: Host, node: NodeLike, path: str, coordinate_system: System = "LPS
 
 #: Names of values on a model that its card shows at most.
 _SHOWN: Final = 8
+#: Cells of the largest surface that a card has a picture of: a tenth of a second for a million.
+_PICTURED: Final = 3_000_000
 
 
 @command("model.summary", journal=False)
 def summary(host: Host, node: NodeLike) -> dict[str, Any]:
     """What a model's inline card shows: ``name``, ``points``, ``cells`` by kind, ``bounds``, ``arrays``, ``color``,
-    ``visible``, ``transform``.
+    ``visible``, ``transform``, ``png`` (its surface from before the patient, in its own frame, or b"").
     """
+    from vtkmodules.util.numpy_support import vtk_to_numpy
+
     found = host.node(node, MODEL)
     mesh, display, parent = found.GetMesh(), found.GetDisplayNode(), found.GetParentTransformNode()
     kinds: dict[str, int] = {}
@@ -419,6 +424,10 @@ def summary(host: Host, node: NodeLike) -> dict[str, Any]:
         else:
             kinds = {"volume cells": mesh.GetNumberOfCells()}
     points = mesh.GetNumberOfPoints() if mesh is not None else 0
+    color = display.GetColor() if display is not None else (0.9, 0.9, 0.9)
+    png = b""
+    if points and mesh.IsA("vtkPolyData") and mesh.GetNumberOfCells() <= _PICTURED:
+        png = picture(vtk_to_numpy(mesh.GetPoints().GetData()), triangulated(mesh)[0], color)
     return {
         "name": found.GetName() or "",
         "points": points,
@@ -429,4 +438,5 @@ def summary(host: Host, node: NodeLike) -> dict[str, Any]:
         "color": display.GetColor() if display is not None else None,
         "visible": bool(display is not None and display.GetVisibility()),
         "transform": parent.GetName() if parent is not None else "",
+        "png": png,
     }

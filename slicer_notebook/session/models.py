@@ -408,7 +408,7 @@ class Model(Node):
             facts.append(("transform", summary["transform"]))
         if not summary["visible"]:
             facts.append(("shown", "no"))
-        return Card(facts, color=summary["color"])
+        return Card(facts, png=summary["png"], color=summary["color"])
 
 
 def with_normals(arguments: dict[str, Any], normals: Normals | Array | None) -> dict[str, Any]:

@@ -487,5 +487,6 @@ def test_the_card_says_what_it_is_and_hides_nothing_in_names(slicer: sn.Session)
     assert "&lt;i&gt;" in card
     assert "<b>body" not in card
     size = " x ".join(f"{each:.1f}" for each in np.ptp(mesh.vertices, axis=0))
+    assert "data:image/png;base64," in card
     for text in (f"{len(mesh.vertices):,}", f"{len(mesh.faces):,} faces", f"{size} mm", "placed"):
         assert text in card
