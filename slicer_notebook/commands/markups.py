@@ -265,7 +265,7 @@ def edit_point(
     host: Host,
     node: NodeLike,
     point: int | str,
-    position: tuple[float, float, float] | None = None,
+    position: tuple[float | None, float | None, float | None] | None = None,
     label: str | None = None,
     description: str | None = None,
     selected: bool | None = None,
@@ -277,7 +277,7 @@ def edit_point(
 
     Args:
         point: its index, from the end below 0; or its MRML id.
-        position: RAS, mm; in world coordinates, or the node's own.
+        position: RAS, mm; in world coordinates, or the node's own. Of the three, too, what is ``None`` stays.
         selected: selected points are drawn in the selected colour, and are meant by what works on "all selected".
         locked: it cannot be dragged in views.
 
@@ -287,15 +287,23 @@ def edit_point(
     """
     found = node_of(host, node)
     index = point_index(found, point)
-    if position is not None and not np.isfinite(position).all():
-        raise ArgumentError("That is no position.", expected="three finite numbers, RAS, mm", got=str(position))
+    place = None if position is None else _changed(found, index, position, world)
     values = {"labels": label, "descriptions": description, "selected": selected, "visible": visible, "locked": locked}
     _set_point(found, index, {name: value for name, value in values.items() if value is not None})
-    if position is not None:
+    if place is not None:
         if world:
-            found.SetNthControlPointPositionWorld(index, *position)
+            found.SetNthControlPointPositionWorld(index, *place)
         else:
-            found.SetNthControlPointPosition(index, *position)
+            found.SetNthControlPointPosition(index, *place)
+
+
+def _changed(node: Any, index: int, position: tuple[float | None, ...], world: bool) -> list[float]:
+    """The position of a point with these numbers in it. Raises `ArgumentError`."""
+    now = positions_of(node, world)[index].tolist()
+    place = [old if new is None else new for old, new in zip(now, position, strict=True)]
+    if not np.isfinite(place).all():
+        raise ArgumentError("That is no position.", expected="three finite numbers, RAS, mm", got=str(place))
+    return place
 
 
 @command("markups.append")

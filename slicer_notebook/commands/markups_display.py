@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from slicer_notebook.commands.host import Host
-from slicer_notebook.commands.markups import _limit, kind_of, node_of, point_index, positions_of, real_points
+from slicer_notebook.commands.markups import _limit, kind_of, node_of, point_index, positions_of, real_points, table
 from slicer_notebook.commands.registry import NodeLike, command
 from slicer_notebook.errors import ArgumentError, ArrayError
 from slicer_notebook.protocol.values import NodeRef
@@ -145,6 +145,30 @@ def summary(host: Host, node: NodeLike) -> dict[str, Any]:
     }
 
 
+@command("markups.sheet", journal=False)
+def sheet(host: Host, node: NodeLike) -> dict[str, Any]:
+    """All that a table of the control points shows, at one moment.
+
+    Returns:
+        as ``markups.summary`` (without ``points``), and of ``markups.table`` what it shows, in world coordinates, as
+        lists; ``display``: the MRML id of the display node, or ""; ``measures_more``: whether there are measurements
+        that are not enabled.
+    """
+    found = node_of(host, node)
+    told = {name: value for name, value in summary(host, node).items() if name != "points"}
+    points = table(host, node)
+    measured = (found.GetNthMeasurement(i) for i in range(found.GetNumberOfMeasurements()))
+    return {
+        **told,
+        **{name: points[name] for name in ("ids", "labels", "descriptions")},
+        "positions": points["positions"].tolist(),
+        "points_visible": points["visible"],
+        "points_locked": points["locked"],
+        "display": found.GetDisplayNodeID() or "",
+        "measures_more": any(not each.GetEnabled() for each in measured),
+    }
+
+
 @command("markups.jump")
 def jump(host: Host, node: NodeLike, point: int | str, centered: bool = True) -> None:
     """Move the slices of all slice views to a control point.
@@ -208,10 +232,15 @@ def place(host: Host, node: NodeLike, persistent: bool = True) -> None:
 
 
 @command("markups.end_place")
-def end_place(host: Host) -> None:
-    """Have clicks in the views place nothing any more."""
-    interaction, _ = _modes(host)
-    interaction.SwitchToViewTransformMode()
+def end_place(host: Host, node: NodeLike | None = None) -> None:
+    """Have clicks in the views place nothing any more.
+
+    Args:
+        node: only if it is points of these markups that they place.
+    """
+    if node is None or _placing(host, node_of(host, node)):
+        interaction, _ = _modes(host)
+        interaction.SwitchToViewTransformMode()
 
 
 @command("markups.placing", journal=False)
