@@ -22,6 +22,7 @@ PUBLIC = [
     "Kheops",
     "LayoutSelector",
     "Lightbox",
+    "MarkupsTable",
     "Node",
     "NodeSelector",
     "PacsQuery",

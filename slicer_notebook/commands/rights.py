@@ -55,6 +55,7 @@ RIGHTS: Final[dict[str, Right]] = {
         "segment_editor.margin", "segment_editor.mask", "segment_editor.open", "segment_editor.paint",
         "segment_editor.redo", "segment_editor.scissors", "segment_editor.select", "segment_editor.smooth",
         "segment_editor.threshold", "segment_editor.undo",
+        "markups.sheet",
     ),
     **_all(
         "free",
