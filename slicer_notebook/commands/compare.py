@@ -100,7 +100,8 @@ def compare_layers(
 
     Args:
         over: with ``over`` in the result: ``b`` drawn over ``a``. A blend of opacity t is a's picture times 1 - t and
-            this one times t, for each pixel as the view's own blend (to one grey value).
+            this one times t: inside of a as the view's own blend (to one grey value); outside of a, that one shows b
+            fainter than with t, since it mixes the opacities as well.
 
     Returns:
         ``a``, ``b``, ``over`` (PNG; None where not asked for), and all but ``image`` of ``view.compare``.
