@@ -70,7 +70,7 @@ RIGHTS: Final[dict[str, Right]] = {
         "node.attributes", "node.summary", "scene.node", "scene.nodes", "scene.properties", "scene.select",
         "scene.sources",
         "segmentation.display", "segmentation.grid", "segmentation.labels", "segmentation.segment",
-        "segmentation.statistics", "segmentation.summary", "segmentation.surface",
+        "segmentation.statistics", "segmentation.summary", "segmentation.surface", "segmentation.table",
         "segmentation.labelmap", "segmentation.list", "segmentation.mask", "segmentation.segments", "sequence.array",
         "sequence.index", "sequence.info", "sequence.item", "sequence.state", "sequence.strip", "table.columns",
         "transform.grid",

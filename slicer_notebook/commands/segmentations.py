@@ -31,6 +31,25 @@ def segments(host: Host, node: NodeLike) -> list[dict[str, Any]]:
     return [_facts(found, each) for each in segment_ids(found)]
 
 
+@command("segmentation.table", journal=False)
+def table(host: Host, node: NodeLike) -> dict[str, Any]:
+    """What a table of segments shows, in one step.
+
+    Returns:
+        ``name`` of the segmentation, ``display``: as ``segmentation.display``, ``segments``: as
+        ``segmentation.segment``, each with ``voxels_changed``: another number when its voxels, or those of a segment
+        that shares its label map, have changed.
+    """
+    found = host.node(node, SEGMENTATION)
+    segmentation = found.GetSegmentation()
+    source = segmentation.GetSourceRepresentationName()
+    rows = []
+    for each in segment_ids(found):
+        made_of = segmentation.GetSegment(each).GetRepresentation(source)
+        rows.append(_facts(found, each) | {"voxels_changed": made_of.GetMTime() if made_of is not None else 0})
+    return {"name": found.GetName() or "", "display": display_facts(host, found.GetID()), "segments": rows}
+
+
 @command("segmentation.segment", journal=False)
 def segment_facts(host: Host, node: NodeLike, segment: str) -> dict[str, Any]:
     """A segment by id or name.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from slicer_notebook.session.segmentations import Segmentation
     from slicer_notebook.session.volumes import Volume
 
-__all__ = ["Code", "Segment", "Segments", "Terminology", "terminology_argument"]
+__all__ = ["Code", "Segment", "Segments", "Terminology", "terminology_argument", "terminology_in_words"]
 
 
 class Code(NamedTuple):
@@ -56,6 +56,12 @@ def _terminology(codes: dict[str, Sequence[str]]) -> Terminology | None:
     if not {"category", "type"} <= codes.keys():
         return None
     return Terminology(**{name: Code(*code) for name, code in codes.items()})
+
+
+def terminology_in_words(codes: dict[str, Sequence[str]]) -> str:
+    """What a segment is, such as "Kidney, Left"; "" where nothing is said."""
+    found = _terminology(codes)
+    return "" if found is None else str(found)
 
 
 def terminology_argument(value: Any) -> Any:

@@ -45,7 +45,8 @@ class NodeWidget(SessionWidget):
         self._known = threading.Event()
         self._pacer = Pacer(self._look, _LOOK)
         super().__init__(node._session, **kwargs)
-        self.observe(self._trait_was_set, names=list(self._settable))
+        if self._settable:  # else no names would be all names
+            self.observe(self._trait_was_set, names=list(self._settable))
         self._subscriptions.append(self._session.on("scene", self._on_scene))
 
     def _begin(self) -> None:
