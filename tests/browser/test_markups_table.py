@@ -62,7 +62,7 @@ def test_looks_and_accessibility(
         with theme(page, name):
             notebook.scroll_to(table)
             assert axe(page, ".sn-markups") == []
-            page.screenshot(path=screenshots / f"markups_{name.lower()}.png")
+            table.screenshot(path=screenshots / f"markups_{name.lower()}.png")
 
 
 def test_the_mouse_edits_hides_and_shows_the_way(notebook: Notebook, table: Locator) -> None:
