@@ -20,7 +20,7 @@ from slicer_notebook.session.privacy import checked
 from slicer_notebook.widgets.base import SessionWidget, static_note
 from slicer_notebook.widgets.threads import Pacer
 
-__all__ = ["LiveWidget", "Viewer"]
+__all__ = ["CssLength", "LiveWidget", "Streaming", "Viewer"]
 
 #: Frames that a browser may be behind the quickest one of the same notebook, before that one waits for it: all of a
 #: kernel's browsers get all of its messages, and what one does not take piles up in the Jupyter server.
@@ -48,7 +48,7 @@ class Viewer:
 class _View:
     """One view of a widget."""
 
-    def __init__(self, widget: LiveWidget, name: str) -> None:
+    def __init__(self, widget: Streaming, name: str) -> None:
         self.name = name
         self.widget = widget
         self.viewers: dict[str, Viewer] = {}
@@ -57,7 +57,7 @@ class _View:
         self.gone = ""
         self._cursor = "default"
         self._said = 0
-        self._busy = False
+        self._busy = self._watching_out = False
         self._lock = threading.Lock()
         self.stream = LiveStream(widget._session, name, self._frame, on_took=self._took, on_gone=self._on_gone)
 
@@ -80,7 +80,7 @@ class _View:
         }
         self.widget.send(words, buffers=[frame.data])
         if frame.lossless:
-            self.widget._saving.request()
+            self.widget._still_came()
 
     def _took(self, took: messages.Took) -> None:
         self._show_busy(False)
@@ -129,8 +129,25 @@ class _View:
             # The view is as large as it is for the one who uses it. (Of several widgets Slicer's end sees to it.)
             self.watch(size=size, paused=False)
         self.stream.input(events, self._confirmed(who, index) if index else 0)
-        if self.stream.busy_for > _BUSY_AFTER:
-            self._show_busy(True)
+        self._watch_out()
+
+    def _watch_out(self) -> None:
+        """Look in a moment whether Slicer has answered."""
+        with self._lock:
+            if self._watching_out or self._busy:
+                return
+            self._watching_out = True
+
+        def look() -> None:
+            self._watching_out = False
+            if self.stream.busy_for > _BUSY_AFTER:
+                self._show_busy(True)
+            elif self.stream.busy_for:
+                self._watch_out()
+
+        timer = threading.Timer(_BUSY_AFTER + 0.05, look)
+        timer.daemon = True
+        timer.start()
 
     def _show_busy(self, busy: bool) -> None:
         if busy != self._busy:
@@ -170,50 +187,49 @@ class _View:
         self.watch(paused=not visible and bool(self.viewers), again=True)
 
 
-class LiveWidget(SessionWidget):
-    """Shows views, live. One stream for each view, to all browsers that show this widget."""
+class Streaming(SessionWidget):
+    """A widget with live views in it. One stream for each view, to all browsers that show this widget."""
 
-    def __init__(self, session: Session, names: Iterable[str], *, privacy: str | None = None, **kwargs: Any) -> None:
-        self.privacy = checked(privacy)
-        self._views: dict[str, _View] = {}
-        self._saving = Pacer(self._save_pictures, SAVE_EVERY)
-        self._displayed = False
+    def __init__(self, session: Session, **kwargs: Any) -> None:
+        self._live: dict[str, _View] = {}
         super().__init__(session, **kwargs)
-        self._subscriptions.append(session.on("scene", self._on_scene))
-        self._take(names)
+        self._subscriptions.append(session.on("scene", self._on_live_scene))
 
-    def _take(self, names: Iterable[str]) -> None:
-        """Show these views from now on."""
+    def _stream(self, names: Iterable[str]) -> None:
+        """Have these views live from now on, and no others."""
         wanted = list(names)
-        for name in [name for name in self._views if name not in wanted]:
-            self._views.pop(name).stream.close()
+        for name in [name for name in self._live if name not in wanted]:
+            self._live.pop(name).stream.close()
         for name in wanted:
-            if name not in self._views:
-                self._views[name] = _View(self, name)
-                self._views[name].watch()
-        self._views = {name: self._views[name] for name in wanted}
+            if name not in self._live:
+                self._live[name] = _View(self, name)
+                self._live[name].watch()
+        self._live = {name: self._live[name] for name in wanted}
+
+    def _still_came(self) -> None:
+        """A picture without loss has come. On the link's thread."""
 
     # -- from Slicer ---------------------------------------------------------------------------------------------
 
-    def _on_scene(self, event: dict[str, list[Any]]) -> None:
+    def _on_live_scene(self, event: dict[str, list[Any]]) -> None:
         # Another layout may show a view again that was not in the one before.
         if any(node.class_name == "vtkMRMLLayoutNode" for node in event["modified"]):
-            for view in list(self._views.values()):
-                if view.gone:
-                    view.begin()
+            self._look_for_lost()
 
-    def _when_gone(self) -> None:
-        self._saving.request()
+    def _look_for_lost(self) -> None:
+        for view in list(self._live.values()):
+            if view.gone:
+                view.begin()
 
     def _when_back(self) -> None:
-        for view in list(self._views.values()):
+        for view in list(self._live.values()):
             view.begin()
         self.send({"type": "begin"})
 
     # -- from browsers -------------------------------------------------------------------------------------------
 
     def _do_look(self, content: dict[str, Any]) -> None:
-        view = self._views.get(str(content["view"]))
+        view = self._live.get(str(content["view"]))
         if view is not None:
             size = content.get("size")
             view.look(
@@ -224,21 +240,42 @@ class LiveWidget(SessionWidget):
             )
 
     def _do_input(self, content: dict[str, Any]) -> None:
-        view = self._views.get(str(content["view"]))
+        view = self._live.get(str(content["view"]))
         if view is not None:
             view.input(str(content["who"]), list(content["events"]), int(content.get("seen", 0)))
 
     def _do_seen(self, content: dict[str, Any]) -> None:
-        view = self._views.get(str(content["view"]))
+        view = self._live.get(str(content["view"]))
         if view is not None:
             view.seen(str(content["who"]), int(content["index"]))
+
+    def close(self) -> None:
+        """Take the widget away. The views stay in Slicer."""
+        for view in getattr(self, "_live", {}).values():
+            view.stream.close()
+        super().close()
+
+
+class LiveWidget(Streaming):
+    """Shows views, live, and leaves their last pictures in the notebook."""
+
+    def __init__(self, session: Session, names: Iterable[str], *, privacy: str | None = None, **kwargs: Any) -> None:
+        self.privacy = checked(privacy)
+        self._saving = Pacer(self._save_pictures, SAVE_EVERY)
+        self._displayed = False
+        super().__init__(session, **kwargs)
+        self._stream(names)
+
+    def _still_came(self) -> None:
+        self._saving.request()
+
+    def _when_gone(self) -> None:
+        self._saving.request()
 
     # -- display -------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Take the widget away. The views stay in Slicer."""
-        for view in getattr(self, "_views", {}).values():
-            view.stream.close()
         self._saving.close()
         super().close()
 
@@ -256,14 +293,14 @@ class LiveWidget(SessionWidget):
     def _static_html(self) -> str:
         """The last pictures, waited for a moment."""
         if self.privacy == "strict":
-            count = len(self._views)
+            count = len(self._live)
             return static_note(f"{count} live {'view was' if count == 1 else 'views were'} here; privacy: strict.")
         deadline = time.monotonic() + _SETTLE
         live = self._status["state"] == "live"
-        for view in self._views.values():
+        for view in self._live.values():
             if live:
                 view.first.wait(max(0.0, deadline - time.monotonic()))
-        cells = "".join(_figure(view) for view in self._views.values())
+        cells = "".join(_figure(view) for view in self._live.values())
         if live:
             note = static_note("A live view, as it was last: run the cell again to use it.")
         else:

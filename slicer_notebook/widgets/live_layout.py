@@ -50,21 +50,18 @@ class LiveLayout(LiveWidget):
             view["title"] = view_title(view["name"])
             if view["kind"] not in ("slice", "3d"):
                 view["message"] = _NOT_LIVE.format(kind=view["kind"])
-        self._take([view["name"] for view in views if view["kind"] in ("slice", "3d")])
+        self._stream([view["name"] for view in views if view["kind"] in ("slice", "3d")])
         self._arrangement = tree
 
-    def _on_scene(self, event: dict[str, list[Any]]) -> None:
+    def _on_live_scene(self, event: dict[str, list[Any]]) -> None:
         if any(node.class_name == "vtkMRMLLayoutNode" for node in event["modified"]):
             self._ask("view.arrangement", self._arranged)
 
     def _arranged(self, job: Job[Any]) -> None:
         if job.exception(0) is not None:
             return
-        tree = job.result(0)
-        self._use(tree)
-        for view in list(self._views.values()):
-            if view.gone:
-                view.begin()
+        self._use(job.result(0))
+        self._look_for_lost()
 
     def _when_back(self) -> None:
         self._ask("view.arrangement", self._arranged)

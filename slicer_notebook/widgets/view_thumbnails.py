@@ -17,8 +17,9 @@ from slicer_notebook.session.images import Picture, Pictures, caption_of, proven
 from slicer_notebook.session.output import Output, in_notebook, show
 from slicer_notebook.session.privacy import checked
 from slicer_notebook.widgets import assets
-from slicer_notebook.widgets.base import SessionWidget, static_note
+from slicer_notebook.widgets.base import static_note
 from slicer_notebook.widgets.batches import Batch
+from slicer_notebook.widgets.live import Streaming
 from slicer_notebook.widgets.threads import Pacer
 
 if TYPE_CHECKING:
@@ -42,12 +43,12 @@ WATCHED_FOR: Final = 40.0
 _TAKEN: Final = (768, 768)
 
 
-class ViewThumbnails(SessionWidget):
+class ViewThumbnails(Streaming):
     """The present pictures of all views of the layout; they follow the scene, at most four times a second.
 
-    A click enlarges a view; the camera puts its picture into the notebook, with its provenance. Never more than one
-    request for a view is under way; what changes meanwhile is in the next picture. Nothing is asked for after `close`,
-    and, once a browser shows the grid, while nobody can see it.
+    A click enlarges a view; its hand makes the large one live, to work in. The camera puts a view's picture into the
+    notebook, with its provenance. Never more than one request for a view is under way; what changes meanwhile is in the
+    next picture. Nothing is asked for after `close`, and, once a browser shows the grid, while nobody can see it.
 
     Args:
         session: the session.
@@ -63,8 +64,8 @@ class ViewThumbnails(SessionWidget):
         ArgumentError: a size outside 32 to 2048.
     """
 
-    _esm = assets.esm("view_thumbnails")
-    _css = assets.css("view_thumbnails")
+    _esm = "\n".join((assets.renderview("renderview.js"), assets.esm("view_thumbnails", "live_canvas")))
+    _css = "\n".join((assets.renderview("renderview.css"), assets.css("view_thumbnails", "live_canvas")))
 
     columns = t.Int(0, help="Pictures side by side; 0: as many as fit.").tag(sync=True)
     pictures: t.List[Picture] = t.List()
@@ -89,6 +90,8 @@ class ViewThumbnails(SessionWidget):
         self._stale: set[str | None] = {None}
         #: For each browser's view of this: the view that is enlarged there, and the size of its picture.
         self._enlarged: dict[str, tuple[str, tuple[int, int]]] = {}
+        #: For each browser's view of this: the view that somebody works in there.
+        self._worked_in: dict[str, str] = {}
         #: Why it is not known which views there are, in words.
         self._trouble: dict[str, str] = {}
         #: Until when each browser's view of this is watched.
@@ -126,6 +129,7 @@ class ViewThumbnails(SessionWidget):
         self._pacer.request()
 
     def _when_back(self) -> None:
+        super()._when_back()
         self._pacer.finished()
         self._everything()
 
@@ -282,6 +286,17 @@ class ViewThumbnails(SessionWidget):
             self._stale.add(str(name))
         # Not at once: who keeps an arrow key down gets the views at the grid's pace.
         self._pacer.request()
+
+    def _do_live(self, content: dict[str, Any]) -> None:
+        """Somebody works in a view (``name``) in a browser's ``view`` of this, or in none (no name)."""
+        name, view = content.get("name"), str(content["view"])
+        with self._lock:
+            if name:
+                self._worked_in[view] = str(name)
+            else:
+                self._worked_in.pop(view, None)
+            names = sorted(set(self._worked_in.values()))
+        self._stream(names)
 
     # -- taking pictures -----------------------------------------------------------------------------------------
 

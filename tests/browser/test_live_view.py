@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 import slicer_notebook as sn
-from tests.browser.lab import SHORT, Lab, Notebook, decoded, write_notebook
+from tests.browser.lab import SHORT, Lab, Notebook, decoded, waits_for, write_notebook
 
 #: Seconds for one test: the first of the module starts a JupyterLab, a kernel and a Slicer.
 pytestmark = pytest.mark.timeout(300)
@@ -252,20 +252,51 @@ def test_the_whole_layout_follows_slicers(
         cell_of(name)
 
 
-def test_a_busy_slicer_says_so_and_nothing_is_lost(notebook: Notebook, canvas: Locator, slicer: sn.Session) -> None:
+def test_a_second_notebook_on_a_screen_with_small_pixels_sees_the_same(
+    browser: Any, lab: Lab, notebook: Notebook, canvas: Locator, slicer: sn.Session
+) -> None:
+    red = slicer.view("Red")
+    path = write_notebook(lab, "second.ipynb", "import slicer_notebook as sn\nslicer = sn.connect()", CELLS[2])
+    context = browser.new_context(viewport={"width": 1000, "height": 800}, device_scale_factor=2)
+    other = Notebook(context.new_page(), lab, path)
+    other.run("sn.connect")
+    other.run("red = ")
+    second = other.cell("red = ").locator(".sn-live-canvas")
+    # 400 pixels less the border, in the screen's own.
+    expect(second).to_have_attribute("data-size", "796x796", timeout=SHORT)
+    other.wait(lambda: same_as_slicers(other, second, red), "the picture in the screen's pixels")
+    # What is done here is seen there; both have the size of the one that is used.
+    before = red.offset
+    hand = Hand(second)
+    hand.to(0.5, 0.5)
+    hand.turn(-1)
+    notebook.wait(lambda: red.offset == before + red.offset_step, "the next slice")
+    notebook.wait(lambda: same_as_slicers(notebook, canvas, red), "the same picture in the first notebook")
+    context.close()
+    hand = Hand(canvas)
+    hand.to(0.5, 0.5)
+    hand.turn(1)
+    notebook.wait(lambda: same_as_slicers(notebook, canvas, red) and shown(canvas).shape[0] == 398, "its own size")
+
+
+def test_a_busy_slicer_says_so_and_nothing_is_lost(
+    notebook: Notebook, canvas: Locator, slicer: sn.Session, tmp_path: Path
+) -> None:
     red = slicer.view("Red")
     before, step = red.offset, red.offset_step
     hand = Hand(canvas)
     hand.to(0.5, 0.5)
-    job = slicer.submit("code.run", code="import time\ntime.sleep(4)")
-    for _ in range(40):
+    gate = tmp_path / "gate"
+    job = slicer.submit("code.run", code=waits_for(gate))
+    for _ in range(20):
         hand.turn(-1)
-        canvas.page.wait_for_timeout(50)
     busy = notebook.cell("red = ").locator(".sn-live-busy")
     expect(busy).to_be_visible(timeout=SHORT)
+    gate.touch()
     job.result(30)
-    notebook.wait(lambda: red.offset == before + 40 * step, "all the turns of the wheel")
+    notebook.wait(lambda: red.offset == before + 20 * step, "all the turns of the wheel")
     expect(busy).to_be_hidden(timeout=SHORT)
+    red.offset = before
 
 
 def test_a_saved_notebook_has_the_last_picture_and_a_closed_slicer_says_so(

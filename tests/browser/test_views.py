@@ -72,6 +72,33 @@ def test_each_view_has_its_name_orientation_offset_and_volume(grid: Locator) -> 
     expect(grid.locator("[data-view='1'] .sn-view-name")).to_have_text("3-D view")
 
 
+def test_an_enlarged_view_is_worked_in(  # noqa: PLR0917 - fixtures
+    notebook: Notebook, grid: Locator, slicer: sn.Session, page: Page, axe: Callable[..., list[str]]
+) -> None:
+    red = slicer.view("Red")
+    before = red.offset
+    grid.locator("[data-view=Red] .sn-view-open").click()
+    dialog = page.locator("dialog.sn-large")
+    dialog.get_by_role("button", name="Work in the view").click()
+    canvas = dialog.locator(".sn-live-canvas")
+    expect(canvas).to_have_attribute("data-lossless", "true", timeout=SHORT)
+    box = canvas.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.wheel(0, -100)
+    notebook.wait(lambda: red.offset == before + red.offset_step, "the next slice")
+    # The arrows are Slicer's while the view is worked in, and the dialog's again afterwards.
+    expect(canvas).to_be_focused()
+    page.keyboard.press("ArrowLeft")
+    notebook.wait(lambda: red.offset != before + red.offset_step, "another slice")
+    assert axe(page, ".sn-large") == []
+    dialog.get_by_role("button", name="Work in the view").click()
+    expect(dialog.locator("img.sn-large-image")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    red.offset = before
+
+
 def test_a_click_enlarges_arrows_go_on_and_escape_comes_back(  # noqa: PLR0917 - fixtures
     notebook: Notebook,
     grid: Locator,

@@ -220,6 +220,15 @@ class LiveCanvas extends BaseRenderView {
     this._say({ type: "look", view: this.name, who: this.me, size: this._size, visible: Boolean(this._visible), again });
   }
 
+  /** What the kernel says of this view. */
+  hear(message, buffers) {
+    if (message.type === "frame") this.frame(message, buffers[0]);
+    else if (message.type === "took") this.took(message);
+    else if (message.type === "busy") this.busy(message.busy);
+    else if (message.type === "begin") this.begin();
+    else if (message.type === "gone") this.note(message.message);
+  }
+
   /** The kernel, or Slicer, is a new one. */
   begin() {
     this._newest = this._drawn = 0;

@@ -102,13 +102,8 @@ function render({ model, el }) {
   news.on("change:_arrangement", draw);
   news.on("change:_height", draw);
   news.on("msg:custom", (message, buffers) => {
-    if (message.type === "begin") for (const cell of cells.values()) cell.canvas?.begin();
-    const canvas = cells.get(message.view)?.canvas;
-    if (!canvas) return;
-    if (message.type === "frame") canvas.frame(message, buffers[0]);
-    else if (message.type === "took") canvas.took(message);
-    else if (message.type === "busy") canvas.busy(message.busy);
-    else if (message.type === "gone") canvas.note(message.message);
+    for (const [name, cell] of cells)
+      if (message.view === undefined || message.view === name) cell.canvas?.hear(message, buffers);
   });
   const status = () => {
     const value = model.get("_status");

@@ -14,12 +14,7 @@ function render({ model, el }) {
   canvas.setResizable(true);
   const news = listener(model);
   news.on("msg:custom", (message, buffers) => {
-    if (message.view !== undefined && message.view !== name) return;
-    if (message.type === "frame") canvas.frame(message, buffers[0]);
-    else if (message.type === "took") canvas.took(message);
-    else if (message.type === "busy") canvas.busy(message.busy);
-    else if (message.type === "begin") canvas.begin();
-    else if (message.type === "gone") canvas.note(message.message);
+    if (message.view === undefined || message.view === name) canvas.hear(message, buffers);
   });
   const status = () => {
     const value = model.get("_status");

@@ -109,11 +109,14 @@ function render({ model, el }) {
     const close = h("button", { class: "sn-icon-button sn-large-close", type: "button", "aria-label": "Close", title: "Close", onclick: () => dialog.close() }, icon("close"));
     const before = h("button", { class: "sn-icon-button", type: "button", "aria-label": "Previous view", title: "Previous view", onclick: () => move(-1) }, icon("back"));
     const after = h("button", { class: "sn-icon-button", type: "button", "aria-label": "Next view", title: "Next view", onclick: () => move(1) }, icon("chevron"));
+    let work = null;
+    const live = h("button", { class: "sn-icon-button sn-large-live", type: "button", "aria-pressed": "false", "aria-label": "Work in the view", title: "Work in the view: mouse and keys as in Slicer", onclick: () => setLive(!work) }, icon("hand"));
+    const place = h("div", { class: "sn-large-picture" }, picture.image);
     const dialog = h(
       "dialog",
       { class: "sn-large", "data-lm-suppress-shortcuts": "true", "aria-label": "Enlarged view" },
-      h("div", { class: "sn-large-head" }, title, before, after, camera(() => name, "this view"), close),
-      h("div", { class: "sn-large-picture" }, picture.image),
+      h("div", { class: "sn-large-head" }, title, live, before, after, camera(() => name, "this view"), close),
+      place,
       second,
       heard,
     );
@@ -121,12 +124,37 @@ function render({ model, el }) {
     const find = () => (views ?? []).find((view) => view.name === name);
 
     function ask() {
-      const box = dialog.querySelector(".sn-large-picture").getBoundingClientRect();
+      const box = place.getBoundingClientRect();
       const side = Math.min(LARGE, Math.round(Math.max(128, Math.min(box.width, box.height)) * devicePixelRatio));
       questions.ask({ type: "enlarge", view: me, name, size: [side, side] });
     }
 
+    /** Put the living view in the place of its picture, or the picture back. */
+    function setLive(on) {
+      live.setAttribute("aria-pressed", String(on));
+      const before = work;
+      work = null;
+      if (before) {
+        before.close();
+        fill(place, picture.image);
+      }
+      if (on) {
+        const { width, height } = place.getBoundingClientRect();
+        const frame = h("div", { class: "sn-live-place" });
+        fill(place, frame);
+        model.send({ type: "live", view: me, name });
+        model.send({ type: "enlarge", view: me });
+        work = new LiveCanvas(frame, name, find()?.title ?? name, me, (message) => model.send(message));
+        work.setLogicalSize(Math.round(width), Math.round(height));
+        work.viewElement.focus({ preventScroll: true });
+      } else if (before) {
+        model.send({ type: "live", view: me });
+        if (dialog.open && name) ask();
+      }
+    }
+
     function open(wanted) {
+      if (work) setLive(false);
       name = wanted;
       picture.clear();
       // The small picture until the large one is there.
@@ -156,6 +184,7 @@ function render({ model, el }) {
 
     dialog.addEventListener("close", () => {
       const opener = tiles.get(name)?.open;
+      if (work) setLive(false);
       name = null;
       picture.clear();
       questions.ask({ type: "enlarge", view: me });
@@ -180,6 +209,10 @@ function render({ model, el }) {
       heard,
       get showing() {
         return dialog.open;
+      },
+      /** What is said of the living view. */
+      hear(message, buffers) {
+        if (work && message.view === name) work.hear(message, buffers);
       },
       take(view, bytes) {
         if (view.name === name) picture.show(bytes);
@@ -260,11 +293,14 @@ function render({ model, el }) {
   const heard = listener(model);
   heard.on("change:_status", draw);
   heard.on("change:columns", draw);
-  heard.on("msg:custom", (message, buffers) => takes[message.type]?.(message, buffers));
+  heard.on("msg:custom", (message, buffers) => {
+    if (takes[message.type]) takes[message.type](message, buffers);
+    else large.hear(message, buffers);
+  });
   draw();
   questions.ask({ type: "hello" });
   return () => {
-    if (large.showing) model.send({ type: "enlarge", view: me });
+    if (large.showing) for (const type of ["enlarge", "live"]) model.send({ type, view: me });
     if (told) model.send({ type: "watch", view: me, on: false });
     heard.close();
     questions.close();
