@@ -57,6 +57,8 @@ AUTO_METHODS: Final = {
 _LOOK_EVERY: Final = 0.05
 #: Radius of a Gaussian in standard deviations, as SegmentEditorSmoothingEffect has it.
 _GAUSSIAN_RADIUS: Final = 4.0
+#: Part of a voxel that counts as no distance.
+_ALMOST: Final = 1e-4
 #: Rounds of Taubin smoothing, as SegmentEditorSmoothingEffect has them.
 _TAUBIN_ROUNDS: Final = 100
 
@@ -276,7 +278,8 @@ def _with_margin(mask: Array, outer: float, spacing: Spacing, inner: float | Non
     grow = vtkITKImageMargin()
     grow.SetInputData(_image(mask, spacing))
     grow.CalculateMarginInMMOn()
-    grow.SetOuterMarginMM(outer)
+    # Distances are single precision: one that equals the margin is within it.
+    grow.SetOuterMarginMM(outer + _ALMOST * min(spacing))
     if inner is not None:
         grow.SetInnerMarginMM(inner)
     return _output(grow, mask.shape) > 0 if mask.any() else np.zeros(mask.shape, bool)

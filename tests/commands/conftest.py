@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 import slicer_notebook as sn
+from slicer_notebook.host.headless import start
 from tests.commands.loading import STUDY, Queue, uid
+from tests.commands.segment_bench import Bench
 from tests.commands.transferring import ENDED, Servers, Transfers
 from tests.dicom import make
 
@@ -63,3 +65,9 @@ def transfers(slicer: sn.Session, servers: Servers, tmp_path: Path) -> Iterator[
     slicer.call("loads.clear")
     found.subscription.close()
     slicer.dicom.database = former
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """A segmentation to edit, in a Slicer in this process."""
+    return Bench(start())

@@ -105,6 +105,7 @@ class SegmentEditor(SegmentationEditor):
         self._memory = Segments()
         self._editing: Edit | None = None
         effects = [SegmentationEffectNoTool, *EFFECTS.values()]
+        self._active_modifier: Any = None
         super().__init__(
             host.slicer.mrmlScene, host.slicer.modules.segmentations.logic(), _Views(host), builtin_effects=effects
         )
@@ -190,7 +191,14 @@ class SegmentEditor(SegmentationEditor):
         found = self._node.GetNodeReference(role)
         return found if found is not None and found.IsA("vtkMRMLScalarVolumeNode") else None
 
+    def _release(self) -> None:
+        """Let go of trame-slicer's Segmentation: its observer of the node would keep both for ever."""
+        if self._active_modifier is not None:
+            self._node.RemoveObserver(self._active_modifier.segmentation._node_obs)
+            self._active_modifier = None
+
     def _set_up(self, volume: Any) -> None:
+        self._release()
         selected = self.editor_node.GetSelectedSegmentID()
         segmentation = Segmentation(self._node, volume, editor_logic=self._editor_logic)
         self._active_modifier = _Modifier(segmentation, self)
@@ -288,7 +296,23 @@ class SegmentEditor(SegmentationEditor):
             full = np.zeros(self.grid().shape, bool)
             full[box.place] = box.inside
             box = whole(full)
-        self._active_modifier.apply_labelmap(self._voxels.image(box), segment_id=target, modification_mode=_MODES[mode])
+        with self._selected(target):
+            self._active_modifier.apply_labelmap(
+                self._voxels.image(box), segment_id=target, modification_mode=_MODES[mode]
+            )
+
+    @contextmanager
+    def _selected(self, segment: str) -> Iterator[None]:
+        """A block in which a segment is the selected one, for nobody but the logic: a mask is outside of all others."""
+        node = self.editor_node
+        former, quiet = node.GetSelectedSegmentID(), node.GetDisableModifiedEvent()
+        node.SetDisableModifiedEvent(1)
+        node.SetSelectedSegmentID(segment)
+        try:
+            yield
+        finally:
+            node.SetSelectedSegmentID(former)
+            node.SetDisableModifiedEvent(quiet)
 
     def _modify_plainly(self, segment: str, image: Any, mode: ModificationMode) -> None:
         logic = self._plain
@@ -317,6 +341,12 @@ class SegmentEditor(SegmentationEditor):
             image = segmentation.GetSegment(each).GetRepresentation(BINARY)
             found.append((each, None if image is None else (image.GetAddressAsString(""), image.GetMTime())))
         return tuple(found)
+
+    def _ensure_active_segmentation_surface_repr_consistency(self) -> None:
+        """Surfaces are there when the segmentation has them; Slicer's logic makes them anew after each change.
+
+        (trame-slicer's editor has a switch of its own, off at first, and takes them away.)
+        """
 
     # -- undo --------------------------------------------------------------------------------------------------------
 
@@ -402,12 +432,13 @@ class SegmentEditor(SegmentationEditor):
         if self.volume is None:
             raise ArgumentError("Work in the views needs a source volume.", expected="a source volume", got="None")
         self.resolved(None)
+        chosen = self._effects[EFFECTS[effect].get_effect_name()]
+        chosen.set_options(**options)
         self._host.segment_editors.deactivate_others(self)
         self._voxels.ready()
-        found = self.set_active_effect_type(EFFECTS[effect])
-        found.set_options(**options)
-        if isinstance(found, Brushing):
-            found.keep_out_of_files()
+        self.set_active_effect(chosen)
+        if isinstance(chosen, Brushing):
+            chosen.keep_out_of_files()
 
     def close(self) -> None:
         """End this editor: its nodes leave the scene, unless that has been emptied already."""
@@ -415,17 +446,32 @@ class SegmentEditor(SegmentationEditor):
             return
         self._deleted = True
         self.deactivate_effect()
-        self._memory = Segments()
         for tag in self._observed:
             self.editor_node.RemoveObserver(tag)
         self._slicer.vtkMRMLLayerDMPipelineFactory.GetInstance().RemovePipelineCreator(self._pipeline_creator)
-        self._undo_stack.clear()
+        nodes = [self.editor_node]
         for kind in EFFECTS.values():
-            for node in self._effects[kind.get_effect_name()].nodes():
-                if node.GetScene() is self._scene:
-                    self._scene.RemoveNode(node)
-        if self.editor_node.GetScene() is self._scene:
-            self._scene.RemoveNode(self.editor_node)
+            nodes += self._effects[kind.get_effect_name()].nodes()
+        for node in nodes:
+            if node.GetScene() is self._scene:
+                self._scene.RemoveNode(node)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Let go of all that is large. trame-slicer's observers of the scene keep the editor itself alive."""
+        for effect in self._effects.values():
+            effect.set_scene(None)
+        self._undo_stack.clear()
+        self._memory = Segments()
+        self._release()
+        self._effect_parameters.clear()
+        for logic in (self._editor_logic, self._plain):
+            # The logic observes the segmentation, and holds it.
+            logic.SetSegmentationNode(None)
+            logic.SetSegmentEditorNode(None)
+            logic.SetMRMLScene(None)
+        self._editor_node = self._node = None
+        del self._voxels
 
     def _on_scene_close(self, *_: Any) -> None:
         """`SegmentEditors` ends all editors when the scene is emptied."""
