@@ -70,6 +70,8 @@ function render({ model, el }) {
   /** What is dragged, and window and level as the person has them meanwhile. */
   let drag = null;
   let planned = 0;
+  /** Fields that the person is typing in. */
+  const typing = new Set();
 
   const usable = () => state !== null && state.window !== null && !removed && (model.get("_status")?.state ?? "live") === "live";
   const at = (value) => ((value - view[0]) / (view[1] - view[0])) * 100;
@@ -129,7 +131,8 @@ function render({ model, el }) {
   }
 
   function put(input, value) {
-    if (input !== document.activeElement || drag) input.value = value === null ? "" : short(value, Math.min(view[1] - view[0], Math.abs(value) || 1), state.whole);
+    // Half a number is not to be replaced while the person types.
+    if (!typing.has(input)) input.value = value === null ? "" : short(value, Math.min(view[1] - view[0], Math.abs(value) || 1), state.whole);
   }
 
   function draw() {
@@ -254,6 +257,7 @@ function render({ model, el }) {
 
   function typed() {
     const [w, l] = [window_.valueAsNumber, level.valueAsNumber];
+    if (w === state.window && l === state.level) return;
     if (!Number.isFinite(w) || !Number.isFinite(l) || w <= 0) {
       [window_.value, level.value] = [state.window, state.level];
       return;
@@ -262,6 +266,14 @@ function render({ model, el }) {
     fitView();
     draw();
     tell();
+  }
+  for (const each of [window_, level, from, to]) {
+    each.addEventListener("input", () => typing.add(each));
+    for (const name of ["change", "blur"]) each.addEventListener(name, () => typing.delete(each));
+    // JupyterLab keeps the Enter key from doing what it does in a field.
+    each.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && typing.has(each)) each.dispatchEvent(new Event("change"));
+    });
   }
   window_.addEventListener("change", typed);
   level.addEventListener("change", typed);
