@@ -12,7 +12,7 @@ import numpy as np
 
 from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.registry import NodeLike, command
-from slicer_notebook.commands.tables import TABLE, column_values
+from slicer_notebook.commands.tables import MISSING, TABLE, column_values
 from slicer_notebook.errors import ArgumentError
 from slicer_notebook.protocol.values import NodeRef
 
@@ -126,7 +126,9 @@ def numbers(table: Any, name: str) -> Any:
             expected=", ".join(numeric) or "a table with a column of numbers",
             got=repr(name),
         )
-    return column_values(column)
+    values = column_values(column)
+    null = table.GetColumnNullValue(name) if table.GetColumnProperty(name, MISSING) else ""
+    return np.where(values == int(null), np.nan, values) if null else values
 
 
 # -- making ---------------------------------------------------------------------------------------------------------

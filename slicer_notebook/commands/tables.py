@@ -15,6 +15,8 @@ TABLE: Final = "vtkMRMLTableNode"
 
 #: dtypes that a column has a VTK type for (vtkType.h).
 _VTK_DTYPES: Final = frozenset(np.dtype(name) for name in ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"))
+#: Property of a column: values that equal its ``nullValue`` are missing, since a pandas frame brought it with gaps.
+MISSING: Final = "pandas.missing"
 #: Rows, columns and characters that a card shows at most.
 _ROWS: Final = 5
 _COLUMNS: Final = 8
@@ -247,6 +249,7 @@ def summary(host: Host, node: NodeLike) -> dict[str, Any]:
     columns = [table.GetColumn(index) for index in range(min(count, _COLUMNS))]
     names = [column.GetName() or f"Column {index + 1}" for index, column in enumerate(columns)]
     rows = table.GetNumberOfRows() if table is not None else 0
+    nulls = [found.GetColumnNullValue(name) if found.GetColumnProperty(name, MISSING) else None for name in names]
     return {
         "name": found.GetName() or "",
         "rows": rows,
@@ -255,13 +258,18 @@ def summary(host: Host, node: NodeLike) -> dict[str, Any]:
         "units": [found.GetColumnUnitLabel(name) for name in names],
         "types": [found.GetValueTypeAsString(column.GetDataType()) for column in columns],
         "numeric": [bool(column.IsNumeric()) for column in columns],
-        "head": [[_cell(column, row) for column in columns] for row in range(min(rows, _ROWS))],
+        "head": [
+            [_cell(column, row, null) for column, null in zip(columns, nulls, strict=True)]
+            for row in range(min(rows, _ROWS))
+        ],
         "row_labels": bool(found.GetUseFirstColumnAsRowHeader()),
     }
 
 
-def _cell(column: Any, row: int) -> str:
-    """A cell in a few characters."""
+def _cell(column: Any, row: int, null: str | None) -> str:
+    """A cell in a few characters; "" for what is missing."""
+    if null is not None and str(column.GetValue(row)) == null:
+        return ""
     if column.IsA("vtkBitArray"):
         return str(bool(column.GetValue(row)))
     if column.IsNumeric():

@@ -1,9 +1,10 @@
 """pandas frames as columns of a Slicer table, and back with their dtypes.
 
-Slicer's tables have numbers, bits and text, and nothing for a value that is missing. What that leaves out of a column
-is kept beside it, as two properties of the column: ``pandas.dtype``, its dtype, and ``pandas.missing``: that values
-which equal Slicer's own property ``nullValue`` are missing. Slicer writes properties to a schema file beside that of
-the table, so that a table comes back from files as it was.
+Slicer's tables have numbers, bits and text, and nothing for a value that is missing but nan. So truth values and small
+whole numbers with gaps are kept as float64. What this leaves out of a column is kept beside it, as two properties of
+the column: ``pandas.dtype``, its dtype, and ``pandas.missing``: that values which equal Slicer's own property
+``nullValue`` are missing (in text, and among larger whole numbers). Slicer writes properties to a schema file beside
+that of the table.
 """
 
 from __future__ import annotations
@@ -25,8 +26,12 @@ __all__ = ["ATTRS", "Columns", "columns_of", "frame_of"]
 #: Key of ``DataFrame.attrs`` -> Slicer's property of a column.
 ATTRS: Final = {"units": "unitLabel", "titles": "title", "descriptions": "description"}
 _DTYPE: Final = "pandas.dtype"
+#: What comes before the dtype of a column's categories.
+_CATEGORY: Final = "category of "
 _MISSING: Final = "pandas.missing"
 _NULL: Final = "nullValue"
+#: Whole numbers up to this one are kept exactly as float64: Slicer's files have six digits of those.
+_EXACT: Final = 999_999
 #: dtypes that VTK has not, or that Slicer writes to files as characters, and what they become.
 _WIDER: Final = {"int8": "int16", "uint8": "uint16", "float16": "float32"}
 
@@ -98,7 +103,7 @@ def _values(name: str, series: pd.Series[Any]) -> tuple[Any, dict[str, str]]:
         if pd.api.types.is_integer_dtype(plain) and series.isna().any():
             plain = "Int64"
         values, texts = _values(name, series.astype(plain))
-        return values, {**texts, _DTYPE: "category"}
+        return values, {**texts, _DTYPE: f"{_CATEGORY}{dtype.categories.dtype}"}
     if pd.api.types.is_bool_dtype(dtype):
         return _truths(series)
     if pd.api.types.is_integer_dtype(dtype):
@@ -133,8 +138,7 @@ def _truths(series: pd.Series[Any]) -> tuple[Any, dict[str, str]]:
     texts = {} if series.dtype == np.bool_ else {_DTYPE: str(series.dtype)}
     if not series.isna().any():
         return series.to_numpy(dtype=np.bool_), texts
-    values = series.astype("Int16").to_numpy(dtype=np.int16, na_value=-1)
-    return values, {**texts, _NULL: "-1", _MISSING: "1"}
+    return series.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan), texts
 
 
 def _integers(series: pd.Series[Any]) -> tuple[Any, dict[str, str]]:
@@ -145,6 +149,8 @@ def _integers(series: pd.Series[Any]) -> tuple[Any, dict[str, str]]:
     if not series.isna().any():
         return series.to_numpy(dtype=stored), texts
     there = series.dropna().to_numpy(dtype=stored)
+    if len(there) == 0 or (int(there.min()) >= -_EXACT and int(there.max()) <= _EXACT):
+        return series.to_numpy(dtype=np.float64, na_value=np.nan), texts
     null = _free_number(there)
     return series.to_numpy(dtype=stored, na_value=null), {**texts, _NULL: str(null), _MISSING: "1"}
 
@@ -225,13 +231,11 @@ def _series(values: Any, texts: Mapping[str, str]) -> pd.Series[Any]:
             values = _as(pd.Series(values), nullable).mask(pd.Series(values == int(null)))
     if is_text and dtype.startswith("datetime64"):
         return _dates(values, dtype)
-    if is_text:
-        return _as(pd.Series(values, dtype="object" if dtype == "object" else "str"), dtype or "str")
-    found = _as(pd.Series(values), dtype) if dtype else pd.Series(values)
-    if dtype == "category" and pd.api.types.is_extension_array_dtype(found.cat.categories.dtype):
-        # Only what is missing made them nullable.
-        found = found.cat.rename_categories(list(found.cat.categories))
-    return found
+    found = pd.Series(values, dtype="object" if dtype == "object" else "str") if is_text else pd.Series(values)
+    if dtype.startswith(_CATEGORY):
+        found = found.astype("category")
+        return found.cat.rename_categories(list(_as(found.cat.categories, dtype.removeprefix(_CATEGORY))))
+    return _as(found, dtype) if dtype else found
 
 
 def _dates(values: list[str | None], dtype: str) -> pd.Series[Any]:

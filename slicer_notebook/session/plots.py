@@ -195,7 +195,7 @@ class Plot(Node):
     def save(self, path: str | Path, size: tuple[float, float] = (6.4, 4.0)) -> Path:
         """Write the figure as PNG, PDF or SVG, where the notebook runs; the path.
 
-        Slicer writes charts with the scene only (``slicer.save_scene``).
+        Slicer writes charts with the scene only (``slicer.save``).
 
         Raises:
             ArgumentError: another ending.

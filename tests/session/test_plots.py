@@ -70,6 +70,14 @@ def test_it_follows_the_table(slicer: sn.Session) -> None:
     assert "no table" in axes(plot).get_legend().get_texts()[0].get_text()
 
 
+def test_what_is_missing_is_not_drawn(slicer: sn.Session) -> None:
+    gaps = pd.DataFrame(
+        {"few": pd.array([1, None, 3], dtype="Int64"), "large": pd.array([2**60, None, 5], dtype="Int64")}
+    )
+    for line in axes(slicer.add_plot(gaps)).lines:
+        assert np.isnan(line.get_ydata()).tolist() == [False, True, False]
+
+
 def test_points_have_markers_and_no_line(slicer: sn.Session) -> None:
     plot = slicer.add_plot(curves(), "time", "vessel", kind="scatter")
     (line,) = axes(plot).lines
@@ -246,3 +254,22 @@ def test_a_strict_notebook_gets_no_picture_unasked(slicer: sn.Session, monkeypat
     assert "Doe" not in card
     assert "image/png" not in card
     assert "Doe" not in plot.series[0]._repr_html_()
+
+
+def test_a_scene_that_is_saved_has_all_of_it(slicer: sn.Session, tmp_path: Path) -> None:
+    table = slicer.add_table(curves(), "curves")
+    plot = slicer.add_plot(table, "time", ["lesion", "vessel"], name="contrast")
+    plot.y_log, plot.series[1].line_style = True, "dash"
+    slicer.add_text("Grüße", "note")
+    slicer.save(tmp_path / "scene.mrb")
+    slicer.clear()
+    slicer.load(tmp_path / "scene.mrb")
+    found = slicer["curves"].dataframe
+    pd.testing.assert_frame_equal(found, curves())
+    assert found.attrs == curves().attrs
+    ax = axes(slicer["contrast"])
+    assert [line.get_ydata().tolist() for line in ax.lines] == [
+        curves()[name].tolist() for name in ("lesion", "vessel")
+    ]
+    assert (ax.get_yscale(), ax.lines[1].get_linestyle()) == ("log", "--")
+    assert slicer["note"].text == "Grüße"
