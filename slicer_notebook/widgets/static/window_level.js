@@ -155,8 +155,8 @@ function render({ model, el }) {
     put(window_, state.window);
     put(level, state.level);
     auto.setAttribute("aria-pressed", String(state.auto));
-    low.textContent = short(view[0], view[1] - view[0], state.whole);
-    high.textContent = short(view[1], view[1] - view[0], state.whole);
+    low.textContent = short(round(view[0]), view[1] - view[0], state.whole);
+    high.textContent = short(round(view[1]), view[1] - view[0], state.whole);
     const stops = (state.kind === "scalar" && shades.length ? shades : ["#000000", "#ffffff"])
       .map((shade, n, all) => `${shade} ${(at(a) + ((at(b) - at(a)) * n) / (all.length - 1)).toFixed(2)}%`);
     colors.style.background = `linear-gradient(90deg, ${stops.join(", ")})`;
