@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from slicer_notebook.protocol.values import Array, NodeRef
 
 if TYPE_CHECKING:
-    from slicer_notebook.commands.segment_grids import Grid
+    from slicer_notebook.commands.segment_sampling import Grid
     from slicer_notebook.commands.segment_shapes import Box, Sight
 
 
