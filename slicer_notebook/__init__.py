@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         SliceController,
         StudyPicker,
         ViewThumbnails,
+        VolumeRenderingPanel,
         WindowLevel,
     )
 
@@ -83,6 +84,7 @@ _EXPORTS = {
     "StudyPicker": "slicer_notebook.widgets",
     "ViewThumbnails": "slicer_notebook.widgets",
     "Volume": "slicer_notebook.session",
+    "VolumeRenderingPanel": "slicer_notebook.widgets",
     "VolumeSequence": "slicer_notebook.session",
     "WindowLevel": "slicer_notebook.widgets",
     "connect": "slicer_notebook.session",
@@ -120,6 +122,7 @@ __all__ = [
     "StudyPicker",
     "ViewThumbnails",
     "Volume",
+    "VolumeRenderingPanel",
     "VolumeSequence",
     "WindowLevel",
     "__version__",

@@ -35,6 +35,7 @@ PUBLIC = [
     "StudyPicker",
     "ViewThumbnails",
     "Volume",
+    "VolumeRenderingPanel",
     "VolumeSequence",
     "WindowLevel",
     "__version__",

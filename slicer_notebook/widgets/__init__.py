@@ -28,6 +28,7 @@ from slicer_notebook.widgets.series_thumbnails import SeriesThumbnails
 from slicer_notebook.widgets.slice_controller import SliceController
 from slicer_notebook.widgets.study_picker import StudyPicker
 from slicer_notebook.widgets.view_thumbnails import ViewThumbnails
+from slicer_notebook.widgets.volume_rendering_panel import VolumeRenderingPanel
 from slicer_notebook.widgets.window_level import WindowLevel
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "SliceController",
     "StudyPicker",
     "ViewThumbnails",
+    "VolumeRenderingPanel",
     "WindowLevel",
 ]
 
