@@ -12,6 +12,7 @@ from slicer_notebook.commands import (  # noqa: F401
     gltf,
     grids,
     hierarchy,
+    histograms,
     igtl,
     layouts,
     lightbox,

@@ -35,13 +35,7 @@ def kind_of(volume: Any) -> str:
     ):
         return "colour"
     # What reads files leaves the type open; bytes in threes and fours are what Slicer shows as colours.
-    return "colour" if components in (3, 4) and image.GetScalarType() == _unsigned_char() else "vector"
-
-
-def _unsigned_char() -> int:
-    from vtkmodules.util.vtkConstants import VTK_UNSIGNED_CHAR
-
-    return int(VTK_UNSIGNED_CHAR)
+    return "colour" if components in (3, 4) and image.GetScalarTypeAsString() == "unsigned char" else "vector"
 
 
 def display_of(volume: Any) -> Any:
