@@ -18,6 +18,7 @@ from slicer_notebook.session.images import view_title
 from slicer_notebook.session.live import LiveStream
 from slicer_notebook.session.privacy import checked
 from slicer_notebook.widgets.base import SessionWidget, static_note
+from slicer_notebook.widgets.slice_control import SliceControl
 from slicer_notebook.widgets.threads import Pacer
 
 __all__ = ["CssLength", "LiveWidget", "Streaming", "Viewer"]
@@ -257,14 +258,59 @@ class Streaming(SessionWidget):
 
 
 class LiveWidget(Streaming):
-    """Shows views, live, and leaves their last pictures in the notebook."""
+    """Shows views, live, with the bars of slice views, and leaves their last pictures in the notebook.
 
-    def __init__(self, session: Session, names: Iterable[str], *, privacy: str | None = None, **kwargs: Any) -> None:
+    Args:
+        session: whose.
+        names: of the views.
+        bars: of those that have a bar.
+        privacy: "strict" leaves no picture in a saved notebook.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        names: Iterable[str],
+        *,
+        bars: Iterable[str] = (),
+        privacy: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         self.privacy = checked(privacy)
+        self._bars: dict[str, SliceControl] = {}
         self._saving = Pacer(self._save_pictures, SAVE_EVERY)
         self._displayed = False
         super().__init__(session, **kwargs)
         self._stream(names)
+        self._have_bars(bars)
+
+    def _have_bars(self, names: Iterable[str]) -> None:
+        """Have bars for these slice views from now on."""
+        wanted = list(names)
+        for name in [name for name in self._bars if name not in wanted]:
+            self._bars.pop(name).close()
+        for name in wanted:
+            if name not in self._bars:
+                self._bars[name] = SliceControl(self._session, name, self._ask, self._say, lambda _state: None)
+
+    def _say(self, message: dict[str, Any]) -> None:
+        if not self._ended:
+            self.send(message)
+
+    def _tell_all(self) -> None:
+        for bar in list(self._bars.values()):
+            bar.tell_all()
+
+    def _do_slice(self, content: dict[str, Any]) -> None:
+        """A person has changed something in a bar."""
+        bar = self._bars.get(str(content.get("view")))
+        if bar is not None:
+            bar.do(content)
+
+    def _when_back(self) -> None:
+        super()._when_back()
+        for bar in list(self._bars.values()):
+            bar.again()
 
     def _still_came(self) -> None:
         self._saving.request()
@@ -277,6 +323,8 @@ class LiveWidget(Streaming):
     def close(self) -> None:
         """Take the widget away. The views stay in Slicer."""
         self._saving.close()
+        for bar in self._bars.values():
+            bar.close()
         super().close()
 
     def _save_pictures(self) -> None:

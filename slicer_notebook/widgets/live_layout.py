@@ -24,19 +24,29 @@ class LiveLayout(LiveWidget):
     Args:
         session: whose.
         height: pixels, or a CSS length; the lower border can be dragged. It is as wide as the cell.
+        controllers: whether slice views have the bars of `SliceController`.
         privacy: "strict" leaves no picture in a saved notebook.
 
     Raises:
         ArgumentError: ``session`` is no session, or a height that is none.
     """
 
-    _esm = "\n".join((assets.renderview("renderview.js"), assets.esm("live_layout", "live_canvas")))
-    _css = "\n".join((assets.renderview("renderview.css"), assets.css("live_layout", "live_canvas")))
+    _esm = "\n".join((assets.renderview("renderview.js"), assets.esm("live_layout", "live_canvas", "slice_bar")))
+    _css = "\n".join((assets.renderview("renderview.css"), assets.css("live_layout", "live_canvas", "slice_bar")))
 
     _arrangement = t.Dict().tag(sync=True)
     _height = CssLength().tag(sync=True)
 
-    def __init__(self, session: Session, *, height: int | str = 640, privacy: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        session: Session,
+        *,
+        height: int | str = 640,
+        controllers: bool = True,
+        privacy: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self._with_bars = controllers
         try:
             super().__init__(session, [], privacy=privacy, _height=height, **kwargs)
         except t.TraitError as exc:
@@ -51,6 +61,7 @@ class LiveLayout(LiveWidget):
             if view["kind"] not in ("slice", "3d"):
                 view["message"] = _NOT_LIVE.format(kind=view["kind"])
         self._stream([view["name"] for view in views if view["kind"] in ("slice", "3d")])
+        self._have_bars([view["name"] for view in views if view["kind"] == "slice"] if self._with_bars else [])
         self._arrangement = tree
 
     def _on_live_scene(self, event: dict[str, list[Any]]) -> None:

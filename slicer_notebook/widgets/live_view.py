@@ -25,14 +25,15 @@ class LiveView(LiveWidget):
     Args:
         view: a `View` of a session.
         width, height: pixels, or a CSS length ("80%"). The corner of the view can be dragged.
+        controller: whether a slice view has the bar of `SliceController` above it.
         privacy: "strict" leaves no picture in a saved notebook.
 
     Raises:
         ArgumentError: ``view`` is no view, or a size that is none.
     """
 
-    _esm = "\n".join((assets.renderview("renderview.js"), assets.esm("live_view", "live_canvas")))
-    _css = "\n".join((assets.renderview("renderview.css"), assets.css("live_view", "live_canvas")))
+    _esm = "\n".join((assets.renderview("renderview.js"), assets.esm("live_view", "live_canvas", "slice_bar")))
+    _css = "\n".join((assets.renderview("renderview.css"), assets.css("live_view", "live_canvas", "slice_bar")))
 
     _view = t.Unicode().tag(sync=True)
     _title = t.Unicode().tag(sync=True)
@@ -40,7 +41,14 @@ class LiveView(LiveWidget):
     _height = CssLength().tag(sync=True)
 
     def __init__(
-        self, view: View, *, width: int | str = 512, height: int | str = 512, privacy: str | None = None, **kwargs: Any
+        self,
+        view: View,
+        *,
+        width: int | str = 512,
+        height: int | str = 512,
+        controller: bool = True,
+        privacy: str | None = None,
+        **kwargs: Any,
     ) -> None:
         if not isinstance(view, View):
             raise ArgumentError("LiveView shows a view.", expected='slicer.view("Red")', got=type(view).__name__)
@@ -49,6 +57,7 @@ class LiveView(LiveWidget):
             super().__init__(
                 session,
                 [view.name],
+                bars=[view.name] if controller and view.kind == "slice" else [],
                 privacy=privacy,
                 _view=view.name,
                 _title=view_title(view.name),

@@ -21,7 +21,7 @@ function render({ model, el }) {
     const head = h("div", { class: "sn-layout-head" }, name);
     const body = h("div", { class: "sn-live-place sn-layout-view" });
     const node = h("section", { class: "sn-layout-cell", "data-view": view.name }, head, body);
-    const cell = { node, head, canvas: null, controls: null };
+    const cell = { node, canvas: null, bar: null };
     cell.describe = (now) => {
       node.setAttribute("aria-label", `View ${now.title}`);
       node.style.setProperty("--sn-view", now.color || "#8e8ec5");
@@ -33,7 +33,16 @@ function render({ model, el }) {
       cell.canvas.setCssWidth("100%");
       cell.canvas.setCssHeight("100%");
     } else body.append(h("p", { class: "sn-empty" }, view.message));
-    cell.close = () => cell.canvas?.close();
+    cell.hear = (message, buffers) => {
+      if (!message.type.startsWith("slice")) return cell.canvas?.hear(message, buffers);
+      // The bar takes the place of the name.
+      if (!cell.bar) head.replaceWith((cell.bar = new SliceBar((what) => say({ ...what, view: view.name }))).node);
+      cell.bar.take(message);
+    };
+    cell.close = () => {
+      cell.canvas?.close();
+      cell.bar?.close();
+    };
     cells.set(view.name, cell);
     return cell;
   }
@@ -103,12 +112,14 @@ function render({ model, el }) {
   news.on("change:_height", draw);
   news.on("msg:custom", (message, buffers) => {
     for (const [name, cell] of cells)
-      if (message.view === undefined || message.view === name) cell.canvas?.hear(message, buffers);
+      if (message.view === undefined || message.view === name) cell.hear(message, buffers);
   });
   const status = () => {
     const value = model.get("_status");
     line.status(value);
-    root.classList.toggle("sn-gone", (value?.state ?? "live") !== "live");
+    const gone = (value?.state ?? "live") !== "live";
+    root.classList.toggle("sn-gone", gone);
+    for (const cell of cells.values()) cell.bar?.gone(gone);
   };
   news.on("change:_status", status);
   status();

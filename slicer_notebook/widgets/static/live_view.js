@@ -6,7 +6,9 @@ function render({ model, el }) {
   const root = rootElement(el, "sn-live", `Live view ${title}`, model);
   const line = banner();
   const place = h("div", { class: "sn-live-place" });
-  root.append(place, line.node);
+  const above = h("div", { class: "sn-live-above" });
+  root.append(above, place, line.node);
+  let bar = null;
   const me = Math.random().toString(36).slice(2);
   const canvas = new LiveCanvas(place, name, title, me, (message) => model.send(message));
   canvas.setCssWidth(model.get("_width"));
@@ -14,18 +16,24 @@ function render({ model, el }) {
   canvas.setResizable(true);
   const news = listener(model);
   news.on("msg:custom", (message, buffers) => {
-    if (message.view === undefined || message.view === name) canvas.hear(message, buffers);
+    if (message.view !== undefined && message.view !== name) return;
+    if (!message.type.startsWith("slice")) return canvas.hear(message, buffers);
+    if (!bar) above.append((bar = new SliceBar((what) => model.send({ ...what, view: name }))).node);
+    bar.take(message);
   });
   const status = () => {
     const value = model.get("_status");
     line.status(value);
-    root.classList.toggle("sn-gone", (value?.state ?? "live") !== "live");
+    const gone = (value?.state ?? "live") !== "live";
+    root.classList.toggle("sn-gone", gone);
+    bar?.gone(gone);
   };
   news.on("change:_status", status);
   status();
   model.send({ type: "hello", who: me });
   return () => {
     news.close();
+    bar?.close();
     canvas.close();
   };
 }
