@@ -43,7 +43,17 @@ function layoutDrawing(arrangement) {
     const [w, h] = [Math.max(0.5, width - GAP), Math.max(0.5, height - GAP)];
     return `M${(x + GAP / 2).toFixed(2)} ${(y + GAP / 2).toFixed(2)}h${w.toFixed(2)}v${h.toFixed(2)}h${(-w).toFixed(2)}z`;
   };
-  const colour = (view) => (/^#[0-9a-f]{6}$/.test(view.color ?? "") ? view.color : "#9e9e9e");
+  // Views without slices or a scene have no colour of their own: paper, with lines of a table or a curve.
+  const paper = (view) => ["plot", "table"].includes(view.kind);
+  const colour = (view) => (paper(view) ? "#eeeeee" : /^#[0-9a-f]{6}$/.test(view.color ?? "") ? view.color : "#9e9e9e");
+  const inked = ({ view, x, y, width, height }) => {
+    const at = (across, down) => `${(x + across * width).toFixed(2)} ${(y + down * height).toFixed(2)}`;
+    const ink = view.kind === "plot" ? `M${at(0.2, 0.75)}L${at(0.4, 0.4)}L${at(0.6, 0.6)}L${at(0.8, 0.25)}` : [0.35, 0.5, 0.65].map((down) => `M${at(0.2, down)}L${at(0.8, down)}`).join("");
+    return h("path", { d: ink, fill: "none", class: "sn-ls-ink" });
+  };
   return h("svg", { viewBox: `0 0 ${DRAWING_WIDTH} ${DRAWING_HEIGHT}`, class: "sn-ls-drawing", "aria-hidden": "true" },
-    boxes.map((each) => h("path", { d: rectangle(each), fill: colour(each.view), class: `sn-ls-${each.tab ? "tab" : (each.view.kind ?? "other")}` })));
+    boxes.map((each) => [
+      h("path", { d: rectangle(each), fill: colour(each.view), class: each.tab ? "sn-ls-tab" : null }),
+      paper(each.view) && !each.tab ? inked(each) : null,
+    ]));
 }

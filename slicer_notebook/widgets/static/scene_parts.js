@@ -66,34 +66,40 @@ function panelOf(button, panel, { opened = () => {}, closed = () => {} } = {}) {
     if (!panel.contains(event.target)) place();
   };
   panel.addEventListener("toggle", (event) => {
-    const open = event.newState === "open";
-    button.setAttribute("aria-expanded", String(open));
-    if (open) {
+    if (event.newState === "open") return;
+    button.setAttribute("aria-expanded", "false");
+    window.removeEventListener("scroll", moved, { capture: true });
+    window.removeEventListener("resize", place);
+    closed();
+  });
+  const found = {
+    get open() {
+      return panel.matches(":popover-open");
+    },
+    /** At once, and not when the browser gets to tell of it: the next key is for the panel. */
+    show() {
+      if (found.open) return;
+      panel.showPopover();
+      button.setAttribute("aria-expanded", "true");
       window.addEventListener("scroll", moved, { capture: true, passive: true });
       window.addEventListener("resize", place);
       opened();
       place();
-    } else {
-      window.removeEventListener("scroll", moved, { capture: true });
-      window.removeEventListener("resize", place);
-      closed();
-    }
-  });
-  return {
-    get open() {
-      return panel.matches(":popover-open");
-    },
-    show() {
-      if (!this.open) panel.showPopover();
     },
     hide() {
-      if (this.open) panel.hidePopover();
+      if (found.open) panel.hidePopover();
     },
     place,
     close() {
-      this.hide();
+      found.hide();
       window.removeEventListener("scroll", moved, { capture: true });
       window.removeEventListener("resize", place);
     },
   };
+  button.addEventListener("click", (event) => {
+    event.preventDefault();
+    if (found.open) found.hide();
+    else found.show();
+  });
+  return found;
 }
