@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple, cast, get_args
 
 import numpy as np
 
-from slicer_notebook.commands.segment_grids import Grid
+from slicer_notebook.commands.segment_sampling import Grid
 from slicer_notebook.errors import ArgumentError
 from slicer_notebook.protocol.values import Array
 
