@@ -12,8 +12,9 @@ from typing import Any, Literal
 import numpy as np
 
 from slicer_notebook.commands import segment_filters as filters
-from slicer_notebook.commands.host import EditMode, Host, SegmentEditor
+from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.registry import NodeLike, command
+from slicer_notebook.commands.segment_editor import EditMode, SegmentEditor
 from slicer_notebook.commands.segment_shapes import (
     Depth,
     Operation,

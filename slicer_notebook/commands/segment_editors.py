@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from slicer_notebook.commands.host import Host, SegmentEditor
+from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.registry import NodeLike, command
+from slicer_notebook.commands.segment_editor import SegmentEditor
 from slicer_notebook.commands.segment_grids import SEGMENTATION, segment_ids
 from slicer_notebook.commands.segment_steps import editor_of
 from slicer_notebook.errors import ArgumentError

@@ -12,8 +12,9 @@ import numpy as np
 
 from slicer_notebook.commands import segment_filters as filters
 from slicer_notebook.commands.context import current
-from slicer_notebook.commands.host import EditMode, Host, SegmentEditor
+from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.registry import NodeLike, command
+from slicer_notebook.commands.segment_editor import EditMode, SegmentEditor
 from slicer_notebook.commands.segment_shapes import whole
 from slicer_notebook.commands.segment_steps import (
     Labels,

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from slicer_notebook.commands.context import current
-from slicer_notebook.commands.host import EditMode, Host, SegmentEditor
+from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.registry import NodeLike
+from slicer_notebook.commands.segment_editor import EditMode, SegmentEditor
 from slicer_notebook.commands.segment_grids import SEGMENTATION
 from slicer_notebook.commands.segment_shapes import Box, spacing_of, whole
 from slicer_notebook.errors import ArgumentError, ArrayError, CommandError
@@ -35,7 +36,8 @@ T = TypeVar("T")
 
 def editor_of(host: Host, node: NodeLike) -> SegmentEditor:
     """The editor of a segmentation. On the main thread."""
-    return host.segment_editor(host.node(node, SEGMENTATION))
+    found: SegmentEditor = host.segment_editor(host.node(node, SEGMENTATION))
+    return found
 
 
 def numbers(value: Any, columns: tuple[int, ...], least: int, what: str) -> Array:

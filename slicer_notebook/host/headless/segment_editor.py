@@ -17,7 +17,7 @@ from trame_slicer.segmentation import Segmentation, SegmentationEffectNoTool, Se
 from trame_slicer.segmentation.segment_modifier import ModificationMode
 from undo_stack import UndoStack  # type: ignore[import-untyped]
 
-from slicer_notebook.commands.host import Edit, EditMode
+from slicer_notebook.commands.segment_editor import Edit, EditMode
 from slicer_notebook.commands.segment_grids import Grid, reference_grid, segment_id
 from slicer_notebook.commands.segment_shapes import Box, Sight, whole
 from slicer_notebook.errors import ArgumentError, ArrayError, CommandError
