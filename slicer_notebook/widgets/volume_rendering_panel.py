@@ -136,16 +136,12 @@ class VolumeRenderingPanel(SessionWidget):
 
     @t.validate("preset")
     def _valid_preset(self, proposal: Any) -> Any:
-        name = proposal["value"]
-        if not self._following:
-            known = list(self._icons) if self._icons is not None else None
-            if name is None or (known is not None and name not in known):
-                raise ArgumentError(
-                    "That is no volume rendering preset.",
-                    expected=", ".join(known) if known else "a preset's name",
-                    got=repr(name),
-                )
-        return name
+        known = self._icons
+        if not self._following and known is not None and proposal["value"] not in known:
+            raise ArgumentError(
+                "That is no volume rendering preset.", expected=", ".join(known), got=repr(proposal["value"])
+            )
+        return proposal["value"]
 
     @t.validate("shift")
     def _valid_shift(self, proposal: Any) -> Any:
@@ -155,8 +151,12 @@ class VolumeRenderingPanel(SessionWidget):
 
     @t.observe("preset", "shift", "visible")
     def _on_trait(self, change: Any) -> None:
-        if not self._following:
-            self._want({change["name"]: change["new"]})
+        if self._following:
+            return
+        if change["new"] is None:  # which traitlets does not have validated
+            self._set_traits()
+            raise ArgumentError("No preset is what edited functions have.", expected="a preset's name", got="None")
+        self._want({change["name"]: change["new"]})
 
     def _set_traits(self) -> None:
         """On the main thread: the traits are what Slicer has, unless something else is on its way there."""

@@ -28,6 +28,26 @@ function at(points, x) {
   return a.slice(1).map((each, n) => each + part * (b[n + 1] - each));
 }
 
+/** `take(number)` when a person has typed one: by Enter, of which JupyterLab tells an input nothing more, or by leaving. */
+function onTyped(input, take) {
+  let former = "";
+  const commit = () => {
+    if (input.value === "" || input.value === former || !Number.isFinite(Number(input.value))) return;
+    former = input.value;
+    take(Number(input.value));
+  };
+  input.addEventListener("focus", () => {
+    former = input.value;
+  });
+  input.addEventListener("change", commit);
+  input.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    event.stopPropagation();
+    commit();
+  });
+}
+
 /** Presets as a group of radio buttons: a click or an arrow key takes one. */
 function gallery(choose) {
   const node = h("div", { class: "sn-vr-gallery", role: "radiogroup", "aria-label": "Presets" });
@@ -109,9 +129,7 @@ function slider(label, change, { min = 0, max = 1, step = 0.01 } = {}) {
     number.value = rounded(Number(range.value), width);
     change(Number(range.value));
   });
-  number.addEventListener("change", () => {
-    if (number.value !== "" && Number.isFinite(Number(number.value))) change(Number(number.value));
-  });
+  onTyped(number, change);
   return {
     node: h("span", { class: "sn-vr-slider" }, range, number),
     range,
@@ -309,12 +327,8 @@ function editor(state, change, busy) {
   }
   box.addEventListener("dblclick", (event) => onDouble(event, "opacity"));
   strip.addEventListener("dblclick", (event) => state().colored || onDouble(event, "color"));
-  value.addEventListener("change", () => {
-    if (chosen && value.value !== "") move(chosen.name, chosen.index, Number(value.value), null);
-  });
-  opacity.addEventListener("change", () => {
-    if (chosen && opacity.value !== "") move(chosen.name, chosen.index, null, Number(opacity.value));
-  });
+  onTyped(value, (x) => chosen && move(chosen.name, chosen.index, x, null));
+  onTyped(opacity, (y) => chosen && move(chosen.name, chosen.index, null, y));
   colour.addEventListener("input", () => {
     if (chosen?.name !== "color") return;
     const list = points("color").map((each, n) => (n === chosen.index ? [each[0], ...unhex(colour.value)] : [...each]));
