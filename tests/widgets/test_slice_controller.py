@@ -94,9 +94,11 @@ def test_what_changes_elsewhere_is_seen_soon(slicer: sn.Session, bar: sn.SliceCo
         subscription = slicer.on("scene", on_scene)
         slicer.view("Red").offset = offset
         wait_until(bar, lambda offset=offset: bar.offset == offset, "the offset of elsewhere")  # type: ignore[misc]
-        delays.append(time.monotonic() - at[0])
-        assert told.is_set()
+        now = time.monotonic()
+        if told.is_set():  # else it was seen with what Slicer has told of the one before
+            delays.append(now - at[0])
         subscription.close()
+    assert delays
     assert min(delays) < 0.1
 
 
