@@ -22,6 +22,8 @@ PUBLIC = [
     "Kheops",
     "LayoutSelector",
     "Lightbox",
+    "LiveLayout",
+    "LiveView",
     "MarkupsTable",
     "Node",
     "NodeSelector",
