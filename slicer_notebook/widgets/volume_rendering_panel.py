@@ -270,7 +270,8 @@ class VolumeRenderingPanel(SessionWidget):
     def _on_scene(self, event: dict[str, Any]) -> None:
         with self._lock:
             ids = set(self._state["nodes"]) if self._state is not None else {self._volume.id}
-        changed = [*event["modified"], *event["removed"]]
+        # What was changed right after it was added is told as added.
+        changed = [*event["added"], *event["modified"], *event["removed"]]
         # A display node is the volume's only once it refers to it, which modifies the volume; the views come later.
         if any(node.id in ids for node in changed):
             self._follow()

@@ -447,7 +447,7 @@ function render({ model, el }) {
   const boxSeen = toggle("roi_visible", "Show box");
   const fit = h("button", { type: "button", class: "sn-button", title: "Put the box around the volume",
     onclick: () => questions.ask({ type: "fit", view, number: (sent += 1) }) }, "Fit box");
-  const shade = toggle("shade", "Light");
+  const shade = toggle("shade", "Shaded");
   const quality = choice("quality", "Quality", { adaptive: "Adaptive", normal: "Normal", maximum: "Maximum" });
   const method = choice("method", "Drawn by", { cpu: "CPU", gpu: "GPU" });
   const lights = Object.fromEntries(["ambient", "diffuse", "specular", "power"].map((name) => [
@@ -459,7 +459,7 @@ function render({ model, el }) {
     h("div", { class: "sn-vr-line" }, h("span", { class: "sn-vr-label" }, "Shift"), shift.node, reset),
     edit.node,
     h("div", { class: "sn-vr-line" }, cropped.node, fit, boxSeen.node, quality.node, method.node),
-    h("details", { class: "sn-vr-more" }, h("summary", {}, "Light"), shade.node, lit));
+    h("details", { class: "sn-vr-more" }, h("summary", {}, "Shading"), shade.node, lit));
   root.append(line.node, h("div", { class: "sn-vr-head" }, eye, title, words), problem, controls);
 
   for (const each of [shift, ...Object.values(lights)]) {
