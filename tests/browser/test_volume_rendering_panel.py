@@ -53,7 +53,7 @@ def notebook(browser: Any, lab: Lab) -> Iterator[Notebook]:
 
 @pytest.fixture
 def panel(notebook: Notebook) -> Locator:
-    found = notebook.cell("panel = ").locator(".sn-vr")
+    found = notebook.cell("panel = ").locator(".sn-render")
     notebook.scroll_to(found)
     return found
 
@@ -69,10 +69,10 @@ def until(notebook: Notebook, code: str) -> None:
 
 
 def test_a_click_takes_a_preset_and_shows_the_volume(notebook: Notebook, panel: Locator) -> None:
-    expect(panel.locator(".sn-vr-head strong")).to_have_text("<b>Cone</b>", timeout=SHORT)
+    expect(panel.locator(".sn-render-head strong")).to_have_text("<b>Cone</b>", timeout=SHORT)
     presets = panel.get_by_role("radio")
     expect(presets).to_have_count(31)
-    loaded = panel.locator(".sn-vr-preset img").evaluate_all("all => all.every(each => each.naturalWidth === 128)")
+    loaded = panel.locator(".sn-render-preset img").evaluate_all("all => all.every(each => each.naturalWidth === 128)")
     assert loaded
     panel.get_by_role("radio", name="CT-Bone", exact=True).click()
     until(notebook, "volume.rendering.preset == 'CT-Bone' and volume.rendering.visible")
@@ -114,10 +114,10 @@ def test_the_shift_is_dragged_and_reset(notebook: Notebook, panel: Locator) -> N
 
 def test_points_are_added_dragged_moved_by_keys_and_removed(notebook: Notebook, panel: Locator) -> None:
     notebook.value("setattr(volume.rendering, 'opacity', [[-500, 0], [0, 0.2], [300, 1]]) or ''")
-    dots = panel.locator(".sn-vr-dot-opacity")
+    dots = panel.locator(".sn-render-dot-opacity")
     expect(dots).to_have_count(3, timeout=SHORT)
     expect(dots.nth(1)).to_have_attribute("aria-label", re.compile("value 0, opacity 0.20"), timeout=SHORT)
-    place = panel.locator(".sn-vr-box").bounding_box()
+    place = panel.locator(".sn-render-box").bounding_box()
     low, high = value(notebook, "volume.range")
     assert place
 
@@ -160,7 +160,7 @@ def test_points_are_added_dragged_moved_by_keys_and_removed(notebook: Notebook, 
 
 def test_colours_are_chosen(notebook: Notebook, panel: Locator) -> None:
     notebook.value("setattr(volume.rendering, 'color', [[-500, 0, 0, 1], [300, 1, 1, 0]]) or ''")
-    dots = panel.locator(".sn-vr-dot-color")
+    dots = panel.locator(".sn-render-dot-color")
     expect(dots).to_have_count(2, timeout=SHORT)
     dots.nth(1).focus()
     panel.get_by_label("Colour of the point").fill("#00ff00")
@@ -195,7 +195,7 @@ def test_looks_and_accessibility(
     for name in ("Light", "Dark"):
         with theme(page, name):
             notebook.scroll_to(panel)
-            assert axe(page, ".sn-vr") == []
+            assert axe(page, ".sn-render") == []
             panel.screenshot(path=screenshots / f"volume_rendering_{name.lower()}.png")
 
 

@@ -31,7 +31,7 @@ WIDGETS = {
     "node_selector": ({"virtual_list", "scene_parts"}, {"sn-ns"}),
     "scene_tree": ({"virtual_list", "scene_parts", "scene_items"}, {"sn-st"}),
     "segment_table": ({"segment_list"}, {"sn-segments"}),
-    "volume_rendering_panel": (set(), {"sn-vr"}),
+    "volume_rendering_panel": (set(), {"sn-render"}),
     "layout_selector": ({"scene_parts", "layout_drawing"}, {"sn-ls"}),
 }
 

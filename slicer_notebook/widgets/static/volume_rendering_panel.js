@@ -50,7 +50,7 @@ function onTyped(input, take) {
 
 /** Presets as a group of radio buttons: a click or an arrow key takes one. */
 function gallery(choose) {
-  const node = h("div", { class: "sn-vr-gallery", role: "radiogroup", "aria-label": "Presets" });
+  const node = h("div", { class: "sn-render-gallery", role: "radiogroup", "aria-label": "Presets" });
   let buttons = new Map();
   let urls = [];
   let chosen = null;
@@ -94,9 +94,9 @@ function gallery(choose) {
           fresh.set(name, known);
           continue;
         }
-        fresh.set(name, h("button", { type: "button", role: "radio", class: "sn-vr-preset", title: name, "aria-label": name, onclick: () => choose(name) },
-          url ? h("img", { src: url, alt: "", width: "64", height: "50" }) : h("span", { class: "sn-vr-no-icon" }, icon("cube")),
-          h("span", { class: "sn-vr-preset-name", "aria-hidden": "true" }, name)));
+        fresh.set(name, h("button", { type: "button", role: "radio", class: "sn-render-preset", title: name, "aria-label": name, onclick: () => choose(name) },
+          url ? h("img", { src: url, alt: "", width: "64", height: "50" }) : h("span", { class: "sn-render-no-icon" }, icon("cube")),
+          h("span", { class: "sn-render-preset-name", "aria-hidden": "true" }, name)));
       }
       buttons = fresh;
       fill(node, [...buttons.values()]);
@@ -123,7 +123,7 @@ function gallery(choose) {
 /** A range with a number beside it. `change(value)` while it is moved. */
 function slider(label, change, { min = 0, max = 1, step = 0.01 } = {}) {
   const range = h("input", { type: "range", min, max, step, "aria-label": label });
-  const number = h("input", { type: "number", step: "any", class: "sn-vr-number", "aria-label": `${label}, number` });
+  const number = h("input", { type: "number", step: "any", class: "sn-render-number", "aria-label": `${label}, number` });
   let width = max - min;
   range.addEventListener("input", () => {
     number.value = rounded(Number(range.value), width);
@@ -131,7 +131,7 @@ function slider(label, change, { min = 0, max = 1, step = 0.01 } = {}) {
   });
   onTyped(number, change);
   return {
-    node: h("span", { class: "sn-vr-slider" }, range, number),
+    node: h("span", { class: "sn-render-slider" }, range, number),
     range,
     take(value, low = min, high = max) {
       width = high - low;
@@ -149,31 +149,31 @@ function slider(label, change, { min = 0, max = 1, step = 0.01 } = {}) {
  * points)` is called with what they are to be. `busy(true|false)`: something is dragged.
  */
 function editor(state, change, busy) {
-  const histogram = h("path", { class: "sn-vr-histogram" });
-  const curve = h("path", { class: "sn-vr-curve", "vector-effect": "non-scaling-stroke" });
-  const area = h("div", { class: "sn-vr-area" });
+  const histogram = h("path", { class: "sn-render-histogram" });
+  const curve = h("path", { class: "sn-render-curve", "vector-effect": "non-scaling-stroke" });
+  const area = h("div", { class: "sn-render-area" });
   const drawing = (path) => h("svg", { viewBox: "0 0 1000 100", preserveAspectRatio: "none", "aria-hidden": "true" }, path);
-  const dots = { opacity: h("div", { class: "sn-vr-dots" }), color: h("div", { class: "sn-vr-dots" }) };
-  const box = h("div", { class: "sn-vr-box", role: "group", "aria-label": "Opacity over the values: double click adds a point" },
+  const dots = { opacity: h("div", { class: "sn-render-dots" }), color: h("div", { class: "sn-render-dots" }) };
+  const box = h("div", { class: "sn-render-box", role: "group", "aria-label": "Opacity over the values: double click adds a point" },
     drawing(histogram), area, drawing(curve), dots.opacity);
-  const strip = h("div", { class: "sn-vr-strip", role: "group", "aria-label": "Colours over the values: double click adds one" }, dots.color);
+  const strip = h("div", { class: "sn-render-strip", role: "group", "aria-label": "Colours over the values: double click adds one" }, dots.color);
   const low = h("span");
   const high = h("span");
-  const value = h("input", { type: "number", step: "any", class: "sn-vr-number", "aria-label": "Value of the point" });
-  const opacity = h("input", { type: "number", min: 0, max: 1, step: 0.01, class: "sn-vr-number", "aria-label": "Opacity of the point" });
+  const value = h("input", { type: "number", step: "any", class: "sn-render-number", "aria-label": "Value of the point" });
+  const opacity = h("input", { type: "number", min: 0, max: 1, step: 0.01, class: "sn-render-number", "aria-label": "Opacity of the point" });
   const colour = h("input", { type: "color", "aria-label": "Colour of the point" });
   const remove = h("button", { type: "button", class: "sn-button", onclick: () => drop() }, "Delete");
   const add = (name, words) => h("button", { type: "button", class: "sn-button", onclick: () => addBeside(name) }, words);
   const adders = { opacity: add("opacity", "Add point"), color: add("color", "Add colour") };
   const hint = h("span", { class: "sn-hint" }, "Choose a point to change it.");
-  const inspector = h("div", { class: "sn-vr-line" }, hint, value, opacity, colour, remove, adders.opacity, adders.color);
-  const zooms = h("div", { class: "sn-vr-zooms" },
+  const inspector = h("div", { class: "sn-render-line" }, hint, value, opacity, colour, remove, adders.opacity, adders.color);
+  const zooms = h("div", { class: "sn-render-zooms" },
     ["−", "+", "All"].map((sign, n) => h("button", {
       type: "button", class: "sn-button", title: ["Show more values", "Show fewer values", "Show all values"][n],
       "aria-label": ["Show more values", "Show fewer values", "Show all values"][n], onclick: () => zoom([1 / 2, 2, 0][n]),
     }, sign)));
-  const node = h("div", { class: "sn-vr-editor" }, box, strip,
-    h("div", { class: "sn-vr-axis" }, low, zooms, high), inspector);
+  const node = h("div", { class: "sn-render-editor" }, box, strip,
+    h("div", { class: "sn-render-axis" }, low, zooms, high), inspector);
 
   let all = [0, 1];
   let heights = [];
@@ -272,7 +272,7 @@ function editor(state, change, busy) {
     while (dots[name].children.length > few.length) dots[name].lastChild.remove();
     while (dots[name].children.length < few.length) {
       const index = dots[name].children.length;
-      const dot = h("button", { type: "button", class: `sn-vr-dot sn-vr-dot-${name}`, "data-index": index });
+      const dot = h("button", { type: "button", class: `sn-render-dot sn-render-dot-${name}`, "data-index": index });
       dot.addEventListener("pointerdown", (event) => grab(event, name, index, dot));
       dot.addEventListener("focus", () => {
         chosen = { name, index };
@@ -288,7 +288,7 @@ function editor(state, change, busy) {
       dot.style.left = `${x}%`;
       if (name === "opacity") dot.style.top = `${(1 - each[1]) * 100}%`;
       dot.style.background = name === "opacity" ? "" : hex(each.slice(1, 4));
-      dot.classList.toggle("sn-vr-chosen", chosen?.name === name && chosen.index === index);
+      dot.classList.toggle("sn-render-chosen", chosen?.name === name && chosen.index === index);
       const what = name === "opacity" ? `opacity ${each[1].toFixed(2)}` : `colour ${hex(each.slice(1, 4))}`;
       dot.setAttribute("aria-label", `Point ${index + 1} of ${list.length}: value ${rounded(each[0], width())}, ${what}`);
     });
@@ -320,7 +320,7 @@ function editor(state, change, busy) {
   }
 
   function onDouble(event, name) {
-    if (event.target.closest(".sn-vr-dot")) return;
+    if (event.target.closest(".sn-render-dot")) return;
     const place = box.getBoundingClientRect();
     const x = shown[0] + ((event.clientX - place.left) / place.width) * width();
     insert(name, x, 1 - (event.clientY - place.top) / place.height);
@@ -405,7 +405,7 @@ function editor(state, change, busy) {
 }
 
 function render({ model, el }) {
-  const root = rootElement(el, "sn-vr", "Volume rendering", model);
+  const root = rootElement(el, "sn-render", "Volume rendering", model);
   const line = banner();
   const questions = asker(model, line.waiting);
   const view = `${Math.random().toString(36).slice(2, 10)}`;
@@ -423,7 +423,7 @@ function render({ model, el }) {
   const eye = h("button", { type: "button", class: "sn-icon-button", onclick: () => change({ visible: !state.visible }) });
   const title = h("strong");
   const words = h("span", { class: "sn-hint", role: "status" });
-  const problem = h("p", { class: "sn-warn sn-vr-problem", role: "alert", hidden: true });
+  const problem = h("p", { class: "sn-warn sn-render-problem", role: "alert", hidden: true });
   const presets = gallery((name) => change({ preset: name, shift: 0, visible: true }));
   const shift = slider("Shift", (value) => change({ shift: value }));
   const reset = h("button", { type: "button", class: "sn-button", onclick: () => change({ shift: 0 }) }, "Reset");
@@ -436,12 +436,12 @@ function render({ model, el }) {
   });
   const toggle = (name, label) => {
     const box = h("input", { type: "checkbox", onchange: () => change({ [name]: box.checked }) });
-    return { box, node: h("label", { class: "sn-vr-check" }, box, label) };
+    return { box, node: h("label", { class: "sn-render-check" }, box, label) };
   };
   const choice = (name, label, options) => {
     const select = h("select", { "aria-label": label, onchange: () => change({ [name]: select.value }) },
       Object.entries(options).map(([value, text]) => h("option", { value }, text)));
-    return { select, node: h("label", { class: "sn-vr-check" }, label, select) };
+    return { select, node: h("label", { class: "sn-render-check" }, label, select) };
   };
   const cropped = toggle("cropped", "Crop");
   const boxSeen = toggle("roi_visible", "Show box");
@@ -453,14 +453,14 @@ function render({ model, el }) {
   const lights = Object.fromEntries(["ambient", "diffuse", "specular", "power"].map((name) => [
     name, slider(name[0].toUpperCase() + name.slice(1), (value) => change({ [name]: value }), name === "power" ? { min: 1, max: 128, step: 1 } : {}),
   ]));
-  const lit = h("div", { class: "sn-vr-lights" }, Object.entries(lights).map(([name, each]) =>
-    h("div", { class: "sn-vr-line" }, h("span", { class: "sn-vr-label" }, name[0].toUpperCase() + name.slice(1)), each.node)));
-  const controls = h("div", { class: "sn-vr-controls" }, presets.node,
-    h("div", { class: "sn-vr-line" }, h("span", { class: "sn-vr-label" }, "Shift"), shift.node, reset),
+  const lit = h("div", { class: "sn-render-lights" }, Object.entries(lights).map(([name, each]) =>
+    h("div", { class: "sn-render-line" }, h("span", { class: "sn-render-label" }, name[0].toUpperCase() + name.slice(1)), each.node)));
+  const controls = h("div", { class: "sn-render-controls" }, presets.node,
+    h("div", { class: "sn-render-line" }, h("span", { class: "sn-render-label" }, "Shift"), shift.node, reset),
     edit.node,
-    h("div", { class: "sn-vr-line" }, cropped.node, fit, boxSeen.node, quality.node, method.node),
-    h("details", { class: "sn-vr-more" }, h("summary", {}, "Shading"), shade.node, lit));
-  root.append(line.node, h("div", { class: "sn-vr-head" }, eye, title, words), problem, controls);
+    h("div", { class: "sn-render-line" }, cropped.node, fit, boxSeen.node, quality.node, method.node),
+    h("details", { class: "sn-render-more" }, h("summary", {}, "Shading"), shade.node, lit));
+  root.append(line.node, h("div", { class: "sn-render-head" }, eye, title, words), problem, controls);
 
   for (const each of [shift, ...Object.values(lights)]) {
     // Also a key that is kept down: what comes back late must not move it.
