@@ -6,44 +6,23 @@ items in Slicer, the eye of a volume or of a folder, is done here as the plugin 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Final
 
 from slicer_notebook.commands.host import Host
+from slicer_notebook.commands.node_kinds import kind_of
 from slicer_notebook.commands.registry import command
 from slicer_notebook.commands.scene import show as show_node
 from slicer_notebook.errors import ArgumentError, ItemNotFoundError
 
-__all__ = ["add_folder", "items", "kind_of", "move", "remove", "rename", "set_visible", "show"]
+__all__ = ["add_folder", "items", "move", "remove", "rename", "set_visible", "show"]
 
 #: Item attribute that names the segment of a segment's item (vtkMRMLSegmentationNode::GetSegmentIDAttributeName).
 _SEGMENT: Final = "segmentID"
 #: Removing so many items is one batch for the views: a node takes 5 ms then, instead of 43 ms (500 models, four views).
 _BATCH_FROM: Final = 5
-#: MRML class → kind of item; the first that a node is.
-_KINDS: Final = (
-    ("vtkMRMLLabelMapVolumeNode", "labelmap"),
-    ("vtkMRMLVolumeNode", "volume"),
-    ("vtkMRMLSegmentationNode", "segmentation"),
-    ("vtkMRMLMarkupsROINode", "roi"),
-    ("vtkMRMLMarkupsNode", "markups"),
-    ("vtkMRMLModelNode", "model"),
-    ("vtkMRMLTransformNode", "transform"),
-    ("vtkMRMLTableNode", "table"),
-    ("vtkMRMLTextNode", "text"),
-    ("vtkMRMLPlotChartNode", "plot"),
-    ("vtkMRMLPlotSeriesNode", "plot"),
-    ("vtkMRMLSequenceBrowserNode", "sequence"),
-    ("vtkMRMLSequenceNode", "sequence"),
-    ("vtkMRMLCameraNode", "camera"),
-)
 #: Kinds of items whose colour is worth a sign beside the name.
 _COLORED: Final = ("segmentation", "roi", "markups", "model")
-
-
-def kind_of(classes: Sequence[str]) -> str:
-    """The kind of item of a node, by its MRML classes (`NodeRef.classes`); see `items`."""
-    return next((kind for name, kind in _KINDS if name in classes), "other")
 
 
 @command("hierarchy.items", journal=False)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import traitlets as t
 
-from slicer_notebook.commands.hierarchy import kind_of
+from slicer_notebook.commands.node_kinds import kind_of
 from slicer_notebook.errors import (
     AmbiguousNameError,
     ArgumentError,
