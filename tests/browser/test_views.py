@@ -72,7 +72,7 @@ def test_each_view_has_its_name_orientation_offset_and_volume(grid: Locator) -> 
     expect(grid.locator("[data-view='1'] .sn-view-name")).to_have_text("3-D view")
 
 
-def test_an_enlarged_view_is_worked_in(  # noqa: PLR0917 - fixtures
+def test_an_enlarged_view_is_worked_in(
     notebook: Notebook, grid: Locator, slicer: sn.Session, page: Page, axe: Callable[..., list[str]]
 ) -> None:
     red = slicer.view("Red")
