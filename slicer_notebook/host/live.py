@@ -243,7 +243,7 @@ class LiveViews:
             watcher.confirm(message.seen, watcher.heard)
         # The view is as large as it is for the one who uses it.
         self._resize(watcher)
-        error = ""
+        error, pressed = "", watcher.interaction.pressed
         for event in message.events:
             try:
                 watcher.interaction.apply(event)
@@ -252,6 +252,9 @@ class LiveViews:
             except Exception as exc:  # noqa: BLE001 - a script's observer may raise anything; the view goes on
                 _log.exception("An event of view %s failed.", watcher.view.view.name)
                 error = f"{type(exc).__name__}: {exc}"
+        if pressed and not watcher.interaction.pressed:
+            # Volume rendering is coarse during a drag (vtkRenderWindow's desired update rate), and not after it.
+            self._dirty(watcher.view.view.name)
         watcher.input = message.number
         cursor = cursor_of(watcher.view.view.render_window)
         connection.send(messages.Took(stream=message.stream, number=message.number, cursor=cursor, error=error))
