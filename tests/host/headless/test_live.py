@@ -56,11 +56,17 @@ class Looker:
             (self.frames if isinstance(message, messages.Frame) else self.others).append(message)
             self._came.notify_all()
 
-    def wait(self, count: int) -> messages.Frame:
-        """The frame of this number, which other threads encode."""
+    def wait(self, index: int) -> messages.Frame:
+        """The frame of this number. Two threads make them: a later one may come first."""
+
+        def found() -> messages.Frame | None:
+            return next((frame for frame in self.frames if frame.index == index), None)
+
         with self._came:
-            assert self._came.wait_for(lambda: len(self.frames) >= count, 20), f"{len(self.frames)} frames"
-        return self.frames[count - 1]
+            assert self._came.wait_for(lambda: found() is not None, 20), f"{len(self.frames)} frames"
+            frame = found()
+        assert frame is not None
+        return frame
 
     def until_still(self, loop: Loop) -> messages.Frame:
         """The picture without loss, all before it confirmed."""
@@ -188,6 +194,7 @@ def test_somebody_slow_slows_nobody_else(views: LiveViews, loop: Loop) -> None:
         quick.input(type="wheel", notches=-1 if number % 2 else 1)
         loop.run(0.02)
         quick.seen(quick.wait(2 + number))
+    assert slow.wait(UNSEEN)
     assert len(slow.frames) == UNSEEN
     # When it speaks again, it has what is so now, and then both have it without loss.
     slow.seen(slow.frames[-1])
