@@ -308,9 +308,11 @@ def test_a_layout_without_the_view_ends_its_stream(host: HeadlessHost, views: Li
     loop.run(1)
     assert [type(each) for each in looker.others] == [messages.Unwatched]
     host.layout = "FourUp"
+    # A new stream, which counts anew.
+    looker.frames.clear()
     looker.watch(view="Green")
     loop.run(1)
-    looker.wait(2)
+    looker.wait(1)
 
 
 def test_who_is_gone_lets_go_of_the_mouse(host: HeadlessHost, views: LiveViews, loop: Loop) -> None:
