@@ -207,7 +207,10 @@ class Interaction:
         if not math.isfinite(notches):
             raise ValueError("a turn that is not finite")
         self._turned += min(max(notches, -_NOTCHES), _NOTCHES)
-        self._at(event, "MouseMoveEvent")
+        before = self._interactor.GetEventPosition()
+        self._place(event)
+        if not self._inside or self._interactor.GetEventPosition() != before:
+            self._at(event, "MouseMoveEvent")
         while abs(self._turned) >= 1:
             forward = self._turned < 0
             self._turned += 1 if forward else -1

@@ -50,7 +50,7 @@ class LiveCanvas extends BaseRenderView {
     this._pending = null;
     this._held = null;
     this._gathering = this._waiting = null;
-    this._unanswered = this._toConfirm = 0;
+    this._unanswered = this._toConfirm = this._sentAt = 0;
     this._size = null;
     this._sizeTimer = null;
     this._busy = h("div", { class: "sn-live-busy", role: "status", hidden: true }, "Slicer is busy…");
@@ -117,6 +117,14 @@ class LiveCanvas extends BaseRenderView {
       return;
     }
     this._release();
+    const since = performance.now() - this._sentAt;
+    if (since > NO_ANSWER) this._unanswered = 0;
+    if (this._unanswered === 0 && since > GATHER) {
+      // The first one goes at once.
+      this._unanswered = 1;
+      this._send(event);
+      return;
+    }
     this._held = event;
     this._gathering = setTimeout(() => {
       this._gathering = null;
@@ -158,6 +166,7 @@ class LiveCanvas extends BaseRenderView {
     // One message says what was seen, too: each costs the browser, the server and the kernel some time.
     const seen = this._toConfirm;
     this._toConfirm = 0;
+    this._sentAt = performance.now();
     this._say({ type: "input", view: this.name, who: this.me, events: [event], seen });
   }
 
