@@ -1,12 +1,21 @@
 // What is measured in the page.
 
+/** then() when the frame that is being made has been painted. */
+function afterFrame(then) {
+  requestAnimationFrame(() => {
+    const channel = new MessageChannel();
+    channel.port1.onmessage = then;
+    channel.port2.postMessage(0);
+  });
+}
+
 window.sceneMeasure = {
   /** Run the chosen cell until there is such an element, painted: milliseconds. */
   open: (selector) =>
     new Promise((done) => {
       const began = performance.now();
       const look = () => {
-        if (document.querySelector(selector)) afterPaint(() => done(performance.now() - began));
+        if (document.querySelector(selector)) afterFrame(() => done(performance.now() - began));
         else requestAnimationFrame(look);
       };
       window.jupyterapp.commands.execute("notebook:run-cell");
@@ -18,7 +27,7 @@ window.sceneMeasure = {
     new Promise((done) => {
       const began = performance.now();
       const look = () => {
-        if (document.querySelector(selector)) afterPaint(() => done(performance.now() - began));
+        if (document.querySelector(selector)) afterFrame(() => done(performance.now() - began));
         else requestAnimationFrame(look);
       };
       document.querySelector(button).click();
@@ -30,7 +39,7 @@ window.sceneMeasure = {
   watch: (selector, text) => {
     window.sceneMeasure.seen = null;
     const look = () => {
-      if ([...document.querySelectorAll(selector)].some((node) => node.textContent === text)) afterPaint(() => (window.sceneMeasure.seen = performance.timeOrigin + performance.now()));
+      if ([...document.querySelectorAll(selector)].some((node) => node.textContent === text)) afterFrame(() => (window.sceneMeasure.seen = performance.timeOrigin + performance.now()));
       else requestAnimationFrame(look);
     };
     look();

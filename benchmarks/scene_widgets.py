@@ -36,14 +36,18 @@ slicer.mrmlScene.StartState(slicer.mrmlScene.BatchProcessState)
 for number in range({EACH}):
     for name in ("ScalarVolume", "Model", "Text", "LinearTransform"):
         slicer.mrmlScene.AddNewNodeByClass(f"vtkMRML{{name}}Node", f"{{name}} {{number}}")
+slicer.util.getNode("Model 0").CreateDefaultDisplayNodes()
 slicer.mrmlScene.EndState(slicer.mrmlScene.BatchProcessState)
 """
 CELLS: Final = {
     "SceneTree": ("sn.SceneTree(slicer)", ".sn-st-row:nth-child(10)"),
-    "NodeSelector": ("sn.NodeSelector(slicer, none=False)", ".sn-ns .sn-sp-chooser-name[title='ScalarVolume 0']"),
+    "NodeSelector": (
+        'sn.NodeSelector(slicer, [f"vtkMRML{k}Node" for k in ("Volume", "Model", "Text", "Transform")], none=False)',
+        ".sn-ns .sn-sp-chooser-name[title='ScalarVolume 0']",
+    ),
     "LayoutSelector": ("sn.LayoutSelector(slicer)", ".sn-ls .sn-ls-sign path"),
 }
-_SCRIPTS: Final = [Path(__file__).with_name(name) for name in ("picker.js", "scene_widgets.js")]
+_SCRIPT: Final = Path(__file__).with_name("scene_widgets.js")
 
 
 def scene_widgets(bench: Bench) -> list[Row]:
@@ -95,8 +99,7 @@ def _notebook(browser: Browser, lab: Lab) -> Iterator[Notebook]:
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
     notebook = Notebook(page, lab, path)
-    for script in _SCRIPTS:
-        page.evaluate(script.read_text("utf-8"))
+    page.evaluate(_SCRIPT.read_text("utf-8"))
     notebook.run("sn.launch()")
     yield notebook
     notebook.shut_down()
@@ -126,17 +129,9 @@ def _round(notebook: Notebook) -> dict[str, list[float]]:
                 name = f"{what} {number}"
                 change = f"{first}.SetName({name!r})"
                 found.setdefault(what, []).append(_followed(notebook, slicer, change, place, name))
-            hide = (
-                "slicer.mrmlScene.GetSubjectHierarchyNode().SetItemDisplayVisibility("
-                "slicer.mrmlScene.GetSubjectHierarchyNode().GetItemByDataNode("
-                f"slicer.mrmlScene.GetNodeByID('vtkMRMLLinearTransformNode1')), {number % 2})"
-            )
-            eyes = f".sn-st-row[aria-label*='LinearTransform 0, transform'] .sn-st-eye[aria-pressed='{_word(number)}']"
-            if number == 0:
-                slicer.run(
-                    "slicer.mrmlScene.GetNodeByID('vtkMRMLLinearTransformNode1').CreateDefaultDisplayNodes()\n"
-                    "slicer.mrmlScene.GetNodeByID('vtkMRMLLinearTransformNode1').SetDisplayVisibility(1)"
-                )
+            hide = f"slicer.mrmlScene.GetFirstNodeByName('Model 0').GetDisplayNode().SetVisibility({number % 2})"
+            pressed = "true" if number % 2 else "false"
+            eyes = f".sn-st-row[aria-label^='Model 0, '] .sn-st-eye[aria-pressed='{pressed}']"
             found.setdefault("eye", []).append(_followed(notebook, slicer, hide, eyes, ""))
             tree = "slicer.mrmlScene.GetSubjectHierarchyNode()"
             add = f"{tree}.CreateFolderItem({tree}.GetSceneItemID(), 'folder')"
@@ -148,10 +143,6 @@ def _round(notebook: Notebook) -> dict[str, list[float]]:
             shown = ".sn-ls .sn-sp-chooser-name"
             found.setdefault("layout", []).append(_followed(notebook, slicer, change, shown, title))
     return found
-
-
-def _word(number: int) -> str:
-    return "true" if number % 2 else "false"
 
 
 def _followed(notebook: Notebook, slicer: sn.Session, change: str, selector: str, text: str) -> float:

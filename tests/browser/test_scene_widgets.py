@@ -21,10 +21,11 @@ Looking = Callable[[Page, str], list[str]]
 
 CELLS = (
     "import slicer_notebook as sn\nslicer = sn.launch()",
-    "tree = sn.SceneTree(slicer)\ntree",
     'classes = ["vtkMRMLModelNode", "vtkMRMLSegmentationNode"]\n'
     'selector = sn.NodeSelector(slicer, classes, label="Input", editable=True)\nselector',
     'layouts = sn.LayoutSelector(slicer, label="Layout")\nlayouts',
+    # The last one: it grows with the scene, and what is below it would go out of the window.
+    "tree = sn.SceneTree(slicer)\ntree",
 )
 
 
@@ -32,7 +33,7 @@ CELLS = (
 def notebook(browser: Any, lab: Lab) -> Iterator[Notebook]:
     context = browser.new_context(viewport={"width": 1280, "height": 900}, device_scale_factor=1)
     found = Notebook(context.new_page(), lab, write_notebook(lab, "scene.ipynb", *CELLS))
-    for text in ("sn.launch()", "tree = ", "selector = ", "layouts = "):
+    for text in ("sn.launch()", "selector = ", "layouts = ", "tree = "):
         found.run(text)
     yield found
     found.shut_down()

@@ -52,7 +52,7 @@ function layoutDrawing(arrangement) {
     return h("path", { d: ink, fill: "none", class: "sn-ls-ink" });
   };
   return h("svg", { viewBox: `0 0 ${DRAWING_WIDTH} ${DRAWING_HEIGHT}`, class: "sn-ls-drawing", "aria-hidden": "true" },
-    boxes.map((each) => [
+    boxes.flatMap((each) => [
       h("path", { d: rectangle(each), fill: colour(each.view), class: each.tab ? "sn-ls-tab" : null }),
       paper(each.view) && !each.tab ? inked(each) : null,
     ]));

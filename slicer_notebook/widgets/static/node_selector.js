@@ -142,6 +142,13 @@ function render({ model, el }) {
       then(field.value);
       over.hide();
     });
+    field.addEventListener("keydown", (event) => {
+      event.stopPropagation();
+      if (event.key !== "Enter") return;
+      // JupyterLab keeps it from doing so by itself.
+      event.preventDefault();
+      form.requestSubmit();
+    });
     fill(doings, form);
     over.place();
     field.focus();

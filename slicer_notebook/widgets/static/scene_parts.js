@@ -96,6 +96,8 @@ function panelOf(button, panel, { opened = () => {}, closed = () => {} } = {}) {
       window.removeEventListener("resize", place);
     },
   };
+  // A notebook takes cells out of the page that are not in view: then it closes without a word.
+  button.addEventListener("focus", () => button.setAttribute("aria-expanded", String(found.open)));
   button.addEventListener("click", (event) => {
     event.preventDefault();
     if (found.open) found.hide();

@@ -39,6 +39,8 @@ function render({ model, el }) {
   let said = 0;
   let planned = 0;
   let dragged = null;
+  /** While something is dragged, its row stays the element that it is: a drag ends with it. */
+  let undrawn = false;
   let hovering = null;
   let typed = "";
   let typedAt = 0;
@@ -82,6 +84,8 @@ function render({ model, el }) {
   function draw() {
     cancelAnimationFrame(planned);
     planned = 0;
+    undrawn = dragged !== null;
+    if (undrawn) return;
     rows = tree.rows(words);
     if (indexOf(active) < 0) active = rows[0]?.item.id ?? 0;
     const height = Math.max(LEAST_ROWS, rows.length) * ROW_HEIGHT;
@@ -367,6 +371,7 @@ function render({ model, el }) {
     if (!id || gone() || editing) return event.preventDefault();
     if (!selected.has(id)) go(id);
     dragged = tree.outermost(chosen());
+    document.addEventListener("pointermove", endDrag, { capture: true });
     event.dataTransfer.setData(DRAGGED, JSON.stringify(dragged));
     event.dataTransfer.effectAllowed = "move";
   });
@@ -378,7 +383,7 @@ function render({ model, el }) {
     const over = to?.place === "into" ? to.id : 0;
     if (hovering?.id !== over) {
       endHover();
-      if (over && rows[indexOf(over)]?.branch && !rows[indexOf(over)].open) hovering = { id: over, timer: setTimeout(() => toggleFold(over, true), OPEN_AFTER) };
+      if (over && rows[indexOf(over)]?.branch && !rows[indexOf(over)].open) hovering = { id: over, timer: setTimeout(() => openWhileDragging(over), OPEN_AFTER) };
     }
     if (!to) return;
     event.preventDefault();
@@ -391,13 +396,28 @@ function render({ model, el }) {
     event.preventDefault();
     event.stopPropagation();
     const to = target(event);
-    if (to) move(dragged, to.parent, to.before);
+    const ids = dragged;
+    endDrag();
+    if (to) move(ids, to.parent, to.before);
   });
-  list.addEventListener("dragend", () => {
+  list.addEventListener("dragend", endDrag);
+
+  /** No pointer moves while something is dragged: the first one that does ends it, too, if its row is not there to say so. */
+  function endDrag() {
+    document.removeEventListener("pointermove", endDrag, { capture: true });
+    if (dragged === null) return;
     dragged = null;
     endHover();
     unmark();
-  });
+    if (undrawn) settled();
+  }
+
+  function openWhileDragging(id) {
+    const ids = dragged;
+    dragged = null;
+    toggleFold(id, true);
+    dragged = ids;
+  }
 
   // -- keys
 
@@ -521,6 +541,7 @@ function render({ model, el }) {
 
   function settled() {
     draw();
+    if (undrawn) return;
     if (toReveal && tree.get(toReveal)) {
       reveal(toReveal);
       toReveal = 0;
@@ -539,7 +560,7 @@ function render({ model, el }) {
   questions.ask({ type: "hello" });
   return () => {
     cancelAnimationFrame(planned);
-    endHover();
+    endDrag();
     lines.close();
     heard.close();
     questions.close();
