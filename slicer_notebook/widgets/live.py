@@ -41,6 +41,8 @@ class Viewer:
 
     def __init__(self) -> None:
         self.size: tuple[int, int] | None = None
+        #: The size that Slicer was told of: not while nobody could see it.
+        self.told: tuple[int, int] | None = None
         self.visible = False
         self.seen = 0
         self.heard = time.monotonic()
@@ -102,12 +104,12 @@ class _View:
     def look(self, who: str, size: tuple[int, int] | None, visible: bool, again: bool) -> None:
         with self._lock:
             viewer = self.viewers.setdefault(who, Viewer())
-            new_size = size if size is not None and size != viewer.size else None
             fresh = visible and not viewer.visible
             viewer.heard = time.monotonic()
             viewer.visible = visible
-            if size is not None:
-                viewer.size = size
+            viewer.size = size or viewer.size
+            new_size = viewer.size if visible and viewer.size != viewer.told else None
+            viewer.told = new_size or viewer.told
             anyone = any(each.visible for each in self.viewers.values())
         if visible and (new_size is not None or fresh or again):
             # A browser that did not look had no frames. Another size is somebody's wish; to be seen again is not.
@@ -322,9 +324,10 @@ class LiveWidget(Streaming):
 
     def close(self) -> None:
         """Take the widget away. The views stay in Slicer."""
-        self._saving.close()
-        for bar in self._bars.values():
-            bar.close()
+        if hasattr(self, "_saving"):  # else it was refused before it was one
+            self._saving.close()
+            for bar in self._bars.values():
+                bar.close()
         super().close()
 
     def _save_pictures(self) -> None:
