@@ -433,7 +433,7 @@ NOTES = {
         "250 volumes, models, texts and transforms each, without data. A widget's first time is that of a new page: "
         "from the run of its cell until its rows are painted. What is followed is changed in Slicer by another "
         "session; the time begins when MRML has changed and ends after the frame that shows it, by the clock of the "
-        "one machine. 50 ms of it are the wait for further changes, which are told together."
+        "one machine. 10 ms of it are the wait for further changes, which are told together."
     ),
     "pacs_big": (
         "A real Orthanc in a network namespace of its own, which the library's process and the peers' programs share; "

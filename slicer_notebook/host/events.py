@@ -9,6 +9,7 @@ thread: what was learned of the scene is true as long as it stays the same.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,9 +18,11 @@ from slicer_notebook.host.hierarchy import HierarchyWatcher
 
 __all__ = ["FLUSH_AFTER", "SceneWatcher"]
 
-#: Seconds between the first change and the message that tells of it: short enough to feel immediate, long enough to
-#: gather what one user action does.
+#: Seconds between two messages, at least: what changes meanwhile is told together.
 FLUSH_AFTER = 0.05
+#: Seconds between the first change after a quiet time and its message. Of what one action does, most comes in one go,
+#: before anything can be sent.
+FIRST_AFTER = 0.01
 #: Events of a vtkSegmentation that its node passes on.
 _SEGMENTS = (
     "SegmentAdded", "SegmentRemoved", "SegmentModified", "SegmentsOrderModified", "SourceRepresentationModified",
@@ -46,6 +49,7 @@ class SceneWatcher:
         self._modified: dict[str, None] = {}
         self._views: dict[str, None] = {}
         self._scheduled = False
+        self._last = -FLUSH_AFTER
         self._tags: list[tuple[Any, int]] = []
         self._node_tags: dict[str, tuple[Any, list[int]]] = {}
         self._hierarchy = HierarchyWatcher(host.slicer, self._schedule)
@@ -127,11 +131,13 @@ class SceneWatcher:
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            self._later(FLUSH_AFTER, self.flush)
+            quiet = time.monotonic() - self._last
+            self._later(max(FIRST_AFTER, FLUSH_AFTER - quiet), self.flush)
 
     def flush(self) -> None:
         """Send what was noted."""
         self._scheduled = False
+        self._last = time.monotonic()
         scene = self._host.slicer.mrmlScene
         added, self._added = self._added, {}
         modified, self._modified = self._modified, {}
