@@ -36,7 +36,7 @@ UNSEEN: Final = 2
 STILL_AFTER: Final = 0.25
 #: Seconds after which a frame that nobody confirmed counts as lost.
 LOST_AFTER: Final = 2.0
-#: Seconds without any word of who looks, after which they get no more frames until they speak.
+#: Seconds for which who looks may owe a word for a frame; after it they get no more until they speak.
 ASLEEP_AFTER: Final = 10.0
 #: Least side of a view, pixels.
 MIN_EDGE: Final = 16
@@ -91,7 +91,8 @@ class _Watcher:
         self.index = 0
         #: (index, when it was sent) of what nobody has confirmed.
         self.unseen: collections.deque[tuple[int, float]] = collections.deque()
-        self.heard = time.monotonic()
+        #: Since when they owe a word: when the first frame was sent after their last one. None: they owe none.
+        self.owing: float | None = None
         #: Which drawing of the view was sent last, and whether without loss.
         self.sent = 0
         self.sent_lossless = False
@@ -102,15 +103,19 @@ class _Watcher:
         """Whether a frame may be sent."""
         while self.unseen and now - self.unseen[0][1] > LOST_AFTER:
             self.unseen.popleft()
-        return not self.paused and len(self.unseen) < UNSEEN and now - self.heard < ASLEEP_AFTER
+        return not self.paused and len(self.unseen) < UNSEEN and not self.asleep(now)
+
+    def asleep(self, now: float) -> bool:
+        """Whether nobody seems to be there: they owe a word for long."""
+        return self.owing is not None and now - self.owing >= ASLEEP_AFTER
 
     def confirm(self, index: int, now: float) -> None:
         """A frame has arrived."""
-        self.heard = now
         while self.unseen and self.unseen[0][0] <= index:
             number, when = self.unseen.popleft()
             if number == index:
                 self._adapt(now - when)
+        self.owing = self.unseen[0][1] if self.unseen else None
 
     def _adapt(self, seconds: float) -> None:
         if self.sent_lossless:
@@ -181,8 +186,7 @@ class LiveViews:
             except SlicerNotebookError as exc:
                 self._refuse(connection, message.stream, exc)
                 return
-        now = time.monotonic()
-        watcher.heard = now
+        watcher.owing = None
         watcher.paused = message.paused
         if message.again:
             watcher.sent = 0
@@ -238,9 +242,10 @@ class LiveViews:
         watcher = self._watchers.get((connection.name, message.stream))
         if watcher is None:
             return
-        watcher.heard = watcher.view.moved_at = time.monotonic()
+        now = watcher.view.moved_at = time.monotonic()
+        watcher.owing = None
         if message.seen:
-            watcher.confirm(message.seen, watcher.heard)
+            watcher.confirm(message.seen, now)
         # The view is as large as it is for the one who uses it.
         self._resize(watcher)
         error, pressed = "", watcher.interaction.pressed
@@ -352,7 +357,9 @@ class LiveViews:
             encoded = shown.encoded[level] = self._encode(shown.pixels, level)
         watcher.sent, watcher.sent_lossless = shown.drawing, still
         watcher.index += 1
-        watcher.unseen.append((watcher.index, time.monotonic()))
+        now = time.monotonic()
+        watcher.unseen.append((watcher.index, now))
+        watcher.owing = watcher.owing or now
         height, width = shown.pixels.shape[:2]
         frame = messages.Frame(
             stream=watcher.stream,
@@ -382,7 +389,7 @@ class LiveViews:
         now = time.monotonic()
         waits = []
         for watcher in shown.watchers:
-            if watcher.paused or now - watcher.heard >= ASLEEP_AFTER:
+            if watcher.paused or watcher.asleep(now):
                 continue
             outdated = shown.dirty or watcher.sent != shown.drawing
             if outdated or not watcher.sent_lossless:

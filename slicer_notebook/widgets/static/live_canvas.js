@@ -101,7 +101,10 @@ class LiveCanvas extends BaseRenderView {
 
   _wheel(event) {
     const [x, y] = this._place(event.offsetX, event.offsetY);
-    const notches = (event.deltaY || event.deltaX) / NOTCH[event.deltaMode];
+    // A notch is so many pixels of the screen, of which a page that is enlarged has fewer. (Of a Mac's wheel, which is
+    // accelerated, it is not.)
+    const enlarged = event.deltaMode === 0 && !/Mac/.test(navigator.platform) ? window.devicePixelRatio : 1;
+    const notches = ((event.deltaY || event.deltaX) * enlarged) / NOTCH[event.deltaMode];
     this._often({ type: "wheel", x, y, notches, buttons: getButtons(event)[1], modifiers: getModifiers(event) });
   }
 
@@ -189,7 +192,7 @@ class LiveCanvas extends BaseRenderView {
   onEvent(event) {
     switch (event.type) {
       case "resize":
-        if (event.pwidth * event.pheight > 0) this._resized([event.pwidth, event.pheight]);
+        if (event.pwidth * event.pheight > 0) this._resized(this._pixels(event));
         return;
       case "show":
       case "hide":
@@ -213,6 +216,14 @@ class LiveCanvas extends BaseRenderView {
         else this._input(found);
       }
     }
+  }
+
+  /** The canvas's size in the screen's pixels. */
+  _pixels({ pwidth, pheight }) {
+    const { clientWidth, clientHeight } = this.viewElement;
+    const computed = [clientWidth, clientHeight].map((side) => Math.round(side * window.devicePixelRatio));
+    // What the browser has counted is exact; but a browser that only pretends to have such a screen counts its own.
+    return Math.abs(computed[0] - pwidth) <= 2 ? [pwidth, pheight] : computed;
   }
 
   _resized(size) {

@@ -238,6 +238,17 @@ def test_frames_that_were_lost_are_sent_again_but_not_to_nobody(views: LiveViews
     assert looker.wait(sent + 1).lossless
 
 
+def test_who_has_seen_all_may_be_silent_for_long(views: LiveViews, loop: Loop) -> None:
+    looker = Looker("a", views)
+    looker.watch()
+    loop.run()
+    looker.seen(looker.wait(1))
+    loop.run(3600)
+    views._dirty("Red")
+    loop.run()
+    looker.wait(2)
+
+
 def test_a_slow_link_gets_smaller_frames_and_a_quick_one_large_ones_again(views: LiveViews, loop: Loop) -> None:
     looker = Looker("a", views)
     looker.watch(size=(256, 256))
