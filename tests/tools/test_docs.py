@@ -6,16 +6,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tools import docs
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
+@pytest.mark.timeout(300)  # a page for each of 520 modules: 70 s on a quiet machine
 def test_every_module_has_a_page(tmp_path: Path) -> None:
     # In its own process: pdoc imports the host's modules, and with them VTK.
     command = [sys.executable, "-m", "tools.docs", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    # SWIG's modules (GDCM's, SimpleITK's) say something of themselves while Python ends, past all filters of warnings.
+    said = [line for line in done.stderr.splitlines() if "builtin type swigvarlink" not in line]
+    assert (done.returncode, said) == (0, [])
     modules = docs.modules()
     assert "slicer_notebook.dicom" in modules
     assert not any(part.startswith("_") for name in modules for part in name.split("."))
