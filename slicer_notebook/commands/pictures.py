@@ -245,7 +245,10 @@ def places(host: Host, box: _Box) -> dict[str, _Box]:
         _place(root, box, found)
     if {*found, *_behind(root)} >= set(names):
         return {name: found[name] for name in names if name in found}
-    # A layout that makes its views by number (several of one kind) says not where: side by side, in rows.
+    # A layout that makes its views by number (several of one kind) says not where: in tabs the first is in front, else
+    # they are side by side, in rows.
+    if root is not None and root.GetAttribute("type") == "tab":
+        return {names[0]: box}
     across = math.ceil(math.sqrt(len(names)))
     down = math.ceil(len(names) / across)
     return {name: _cell(box, (index % across, index // across), (across, down)) for index, name in enumerate(names)}

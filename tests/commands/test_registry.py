@@ -32,7 +32,7 @@ def test_there_are_commands_in_the_order_of_their_names() -> None:
 
 @each_command
 def test_a_command_s_name_is_group_and_verb(command: Command) -> None:
-    assert re.fullmatch(r"[a-z]+\.[a-z_]+", command.name)
+    assert re.fullmatch(r"[a-z_]+\.[a-z0-9_]+", command.name)
     assert commands.get(command.name) is command
     assert command.thread in ("main", "worker", "network", "quick")
 

@@ -63,6 +63,32 @@ each: dict[Any, dict[str, Any]] = {
     messages.Cancel: {"id": numbers, "interrupt": st.booleans()},
     messages.Chunk: {"transfer": numbers, "offset": numbers, "total": numbers, "request": numbers},
     messages.Release: {"leases": leases},
+    messages.Watch: {
+        "stream": numbers,
+        "view": text,
+        "size": st.none() | st.tuples(numbers, numbers),
+        "paused": st.booleans(),
+        "again": st.booleans(),
+    },
+    messages.Input: {
+        "stream": numbers,
+        "number": numbers,
+        "events": st.lists(arguments, max_size=3),
+        "seen": numbers,
+    },
+    messages.Seen: {"stream": numbers, "index": numbers},
+    messages.Unwatch: {"stream": numbers},
+    messages.Frame: {
+        "stream": numbers,
+        "index": numbers,
+        "size": st.tuples(numbers, numbers),
+        "mime": text,
+        "lossless": st.booleans(),
+        "data": st.binary(max_size=40),
+        "input": numbers,
+    },
+    messages.Took: {"stream": numbers, "number": numbers, "cursor": text, "error": text},
+    messages.Unwatched: {"stream": numbers, "error": infos},
 }
 every_message = st.one_of(*(st.builds(kind, **fields) for kind, fields in each.items()))
 

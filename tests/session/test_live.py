@@ -14,6 +14,14 @@ from slicer_notebook import errors
 from slicer_notebook.protocol import messages
 from slicer_notebook.session.live import LiveStream, merge
 
+#: Other tests share this Slicer: its views get the size that they begin with.
+VIEWS_AS_BEFORE = (
+    "from slicer_notebook.host.agent import Agent\n"
+    "from slicer_notebook.host.headless.views import DEFAULT_SIZE\n"
+    "for _view in Agent.current.host.application.layout.all_views():\n"
+    "    _view.size = DEFAULT_SIZE\n"
+)
+
 
 class Look:
     """Somebody who looks at a view, and confirms what comes."""
@@ -57,6 +65,7 @@ def look(launched: sn.Session) -> Iterator[Look]:
     found = Look(launched)
     yield found
     found.stream.close()
+    launched.run(VIEWS_AS_BEFORE)
 
 
 def wheel(notches: float, **more: Any) -> dict[str, Any]:

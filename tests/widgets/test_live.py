@@ -14,6 +14,7 @@ import pytest
 import slicer_notebook as sn
 from slicer_notebook.errors import ArgumentError
 from slicer_notebook.widgets import live
+from tests.session.test_live import VIEWS_AS_BEFORE
 
 
 class Stream:
@@ -132,6 +133,7 @@ def shown(slicer: sn.Session) -> Iterator[Any]:
     widget = slicer.view("Red").show(width=200, height="50%")
     yield widget
     widget.close()
+    slicer.run(VIEWS_AS_BEFORE)
 
 
 def test_a_frame_comes_and_the_bar(shown: Any, slicer: sn.Session, monkeypatch: pytest.MonkeyPatch) -> None:

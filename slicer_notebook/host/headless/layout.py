@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from slicer_notebook.commands.layouts import known
 from slicer_notebook.errors import ArgumentError, ViewNotFoundError
 
 from .native import NativeSliceView, NativeThreeDView
@@ -212,4 +211,7 @@ class Layout:
 
     def known(self) -> dict[str, int]:
         """Layouts by name that have a description, with their numbers."""
+        # Here: importing the commands at the start of a Slicer would take as long as all the rest of it.
+        from slicer_notebook.commands.layouts import known
+
         return known(self.node)
