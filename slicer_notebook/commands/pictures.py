@@ -174,7 +174,9 @@ def three_d_image(
             raise ArgumentError("One cannot look from there.", expected="L, R, A, P, I or S", got=repr(look_from))
         camera_node.RotateTo(getattr(camera_node, direction))
     moved = (roll or 0.0, pan_x or 0.0, pan_y or 0.0, orbit_x or 0.0, orbit_y or 0.0)
-    _move(camera_node, found.name, mode, moved)
+    # A picture of the view as it is leaves the camera's clipping range alone, too.
+    if look_from is not None or mode is not None or any(moved):
+        _move(camera_node, found.name, mode, moved)
     return found.image(shape)
 
 
