@@ -28,15 +28,22 @@ _UP = 2
 _PNG_LEVEL = 1
 
 
+def is_grey(picture: Array) -> bool:
+    """Whether all three channels of a picture are the same, as in most slices.
+
+    The look takes 0.4 ms for 512 x 512; to encode one channel saves twice the time of the rest.
+    """
+    red, green, blue = picture[..., 0], picture[..., 1], picture[..., 2]
+    return np.array_equal(red, green) and np.array_equal(green, blue)
+
+
 def png(picture: Array) -> bytes:
     """PNG of a uint8 [height, width, 3] picture; of one channel where all three are the same, as in most slices.
 
     A slice of a CT takes 2.6 ms, and 75 kB; Pillow needs 6.7 ms for 94 kB, since it tries five filters on each row.
     """
-    red, green, blue = picture[..., 0], picture[..., 1], picture[..., 2]
-    # The look takes 0.4 ms for 512 x 512, the smaller picture saves twice the time of the rest.
-    grey = np.array_equal(red, green) and np.array_equal(green, blue)
-    rows = red if grey else picture.reshape(picture.shape[0], -1)
+    grey = is_grey(picture)
+    rows = picture[..., 0] if grey else picture.reshape(picture.shape[0], -1)
     filtered = np.empty((rows.shape[0], rows.shape[1] + 1), dtype=np.uint8)
     filtered[:, 0] = _UP
     filtered[0, 1:] = rows[0]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from slicer_notebook.commands.host import Host
-from slicer_notebook.commands.views import MAX_EDGE, png
+from slicer_notebook.commands.views import MAX_EDGE, is_grey, png
 from slicer_notebook.errors import RenderingError, SlicerNotebookError, ViewNotFoundError
 from slicer_notebook.host.interaction import Interaction, cursor_of
 from slicer_notebook.protocol import messages, values
@@ -65,8 +65,8 @@ def _jpeg(pixels: Array, level: _Level) -> bytes:
 
     if level.step > 1:
         pixels = np.ascontiguousarray(pixels[:: level.step, :: level.step])
-    grey = np.array_equal(pixels[..., 0], pixels[..., 1]) and np.array_equal(pixels[..., 1], pixels[..., 2])
-    if grey:  # most slices: a third of the work, and fewer bytes
+    grey = is_grey(pixels)
+    if grey:  # a third of the work, and fewer bytes
         pixels = np.ascontiguousarray(pixels[..., :1])
     encoded: bytes = simplejpeg.encode_jpeg(
         pixels, quality=level.quality, colorspace="GRAY" if grey else "RGB", colorsubsampling="Gray" if grey else "420"
