@@ -104,7 +104,8 @@ class LiveStream:
             self._link = link
             self._forget()
             link.streams[self.number] = self._heard
-        link.say(messages.Watch(stream=self.number, view=self.view, size=self._size, paused=self._paused, again=again))
+            size = self._size
+        link.say(messages.Watch(stream=self.number, view=self.view, size=size, paused=self._paused, again=again))
 
     def _forget(self) -> None:
         with self._lock:
