@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -29,6 +30,16 @@ if TYPE_CHECKING:
 __all__ = ["AddingMarkups"]
 
 Kind = Literal["points", "line", "angle", "curve", "closed curve", "plane", "roi"]
+
+
+@contextmanager
+def _whole(made: Markups) -> Iterator[None]:
+    """Further steps in the making of a node, which is not there when one fails."""
+    try:
+        yield
+    except Exception:
+        made.remove()
+        raise
 
 
 class AddingMarkups:
@@ -72,11 +83,8 @@ class AddingMarkups:
             kind=kind,
         )
         if frame is not None:
-            try:
+            with _whole(made):
                 made.from_dataframe(frame if labels is None else frame.assign(label=list(labels)))
-            except Exception:
-                made.remove()
-                raise
         return made
 
     def add_line(self, start: Any, end: Any, name: str = "Line") -> MarkupsLine:
@@ -111,12 +119,13 @@ class AddingMarkups:
             ArrayError, ArgumentError: numbers that do not fit.
         """
         made: MarkupsPlane = self.call("markups.add", points=_together(origin), name=name, kind="plane")
-        self._or_none(
-            made,
-            "markups.set_plane",
-            normal=tuple(floats(normal, "normal").tolist()),
-            size=None if size is None else tuple(floats(size, "size").tolist()),
-        )
+        with _whole(made):
+            self.call(
+                "markups.set_plane",
+                node=made,
+                normal=tuple(floats(normal, "normal").tolist()),
+                size=None if size is None else tuple(floats(size, "size").tolist()),
+            )
         return made
 
     def add_roi(
@@ -133,21 +142,14 @@ class AddingMarkups:
             ArrayError, ArgumentError: numbers that do not fit.
         """
         made: MarkupsROI = self.call("markups.add", points=_together(center), name=name, kind="roi")
-        self._or_none(
-            made,
-            "markups.set_roi",
-            matrix=None if matrix is None else floats(matrix, "matrix"),
-            size=tuple(floats(size, "size").tolist()),
-        )
+        with _whole(made):
+            self.call(
+                "markups.set_roi",
+                node=made,
+                matrix=None if matrix is None else floats(matrix, "matrix"),
+                size=tuple(floats(size, "size").tolist()),
+            )
         return made
-
-    def _or_none(self, made: Markups, command: str, **args: Any) -> None:
-        """A further step in the making of a node, which is not there when that fails."""
-        try:
-            self.call(command, node=made, **args)
-        except Exception:
-            made.remove()
-            raise
 
     def add_transform(self, transform: Any = None, name: str = "Transform") -> Transform:
         """A new transform.
