@@ -104,8 +104,7 @@ class LiveStream:
             self._link = link
             self._forget()
             link.streams[self.number] = self._heard
-            size = self._size
-        link.say(messages.Watch(stream=self.number, view=self.view, size=size, paused=self._paused, again=again))
+        link.say(messages.Watch(stream=self.number, view=self.view, size=self._size, paused=self._paused, again=again))
 
     def _forget(self) -> None:
         with self._lock:

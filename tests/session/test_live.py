@@ -82,19 +82,6 @@ def test_a_change_of_the_scene_is_a_frame(launched: sn.Session, look: Look) -> N
     assert look.frames[-1].data == launched.call("view.png", name="Red")
 
 
-def test_a_size_is_asked_for_once_and_not_with_what_follows(launched: sn.Session, look: Look) -> None:
-    other = Look(launched)
-    look.stream.watch((120, 90))
-    other.stream.watch((80, 60))
-    before = len(other.frames)
-    look.stream.watch(paused=True)
-    look.stream.watch(paused=False, again=True)
-    launched.view("Red").offset += 3
-    other.still(before)
-    assert other.frames[-1].size == (80, 60)
-    other.stream.close()
-
-
 def test_what_is_done_while_slicer_is_busy_is_done_afterwards_in_few_messages(launched: sn.Session, look: Look) -> None:
     red = launched.view("Red")
     look.stream.watch()
