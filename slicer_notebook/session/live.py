@@ -80,7 +80,8 @@ class LiveStream:
         """Begin, or change how.
 
         Args:
-            size: (width, height), pixels, that the view is to have; it stays as it is without it.
+            size: (width, height), pixels, that the view is to have; without it what was asked for before, if anything
+                was: who looks again sees the view as large as they have it.
             paused: nobody looks.
             again: send the present picture, even if it was sent before.
 

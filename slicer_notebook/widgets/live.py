@@ -112,7 +112,7 @@ class _View:
             viewer.told = new_size or viewer.told
             anyone = any(each.visible for each in self.viewers.values())
         if visible and (new_size is not None or fresh or again):
-            # A browser that did not look had no frames. Another size is somebody's wish; to be seen again is not.
+            # A browser that did not look had no frames.
             self.watch(size=new_size, paused=False, again=True)
         elif not anyone:
             self.watch(paused=True)

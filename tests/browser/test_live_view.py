@@ -57,8 +57,9 @@ def slicer(notebook: Notebook) -> Iterator[sn.Session]:
 @pytest.fixture
 def canvas(notebook: Notebook) -> Locator:
     found = notebook.cell("red = ").locator(".sn-live-canvas")
-    expect(found).to_have_attribute("data-lossless", "true", timeout=SHORT)
+    # Out of sight it gets no frames: what it showed last may have been a moving one's.
     found.scroll_into_view_if_needed()
+    expect(found).to_have_attribute("data-lossless", "true", timeout=SHORT)
     return found
 
 
@@ -70,6 +71,7 @@ def cell_of(notebook: Notebook) -> Callable[[str], Locator]:
 
     def find(name: str) -> Locator:
         found = whole.locator(f".sn-live-canvas[data-view='{name}']")
+        found.scroll_into_view_if_needed()
         expect(found).to_have_attribute("data-lossless", "true", timeout=SHORT)
         return found
 

@@ -27,6 +27,8 @@ LOOKED_AT = (
     "AbstractView", "SliceComposite", "Camera", "Layout", "Crosshair", "Interaction", "Selection",
     "ScalarVolumeDisplay", "SliceDisplay", "SegmentationDisplay", "MarkupsDisplay", "ModelDisplay", "LinearTransform",
 )  # fmt: skip
+#: Pixels of a 3-D view that may differ: where two things are at one depth, the clipping range decides which is seen.
+_SAME_DEPTH = 8
 #: What a node prints that says nothing: when it changed, and where it is in memory.
 _TIMES = re.compile(r"^\s*(MTime|Modified Time|Compute Time|Reference Count|UpdateTime):.*$|0x[0-9a-f]+", re.M)
 
@@ -228,7 +230,7 @@ def everything(host: HeadlessHost) -> dict[str, Any]:
             found[f"{node.GetID()} as printed"] = _TIMES.sub("", str(node))
     for view in host.application.layout.all_views():
         camera = view.native.first_renderer().GetActiveCamera()
-        # Not the clipping range, which VTK sets at each drawing by what is drawn.
+        # Not the clipping range: Slicer adapts it whenever window or camera change, to what was drawn last.
         found[f"{view.name}'s camera"] = [
             camera.GetPosition(), camera.GetFocalPoint(), camera.GetViewUp(), camera.GetViewAngle(),
             camera.GetParallelScale(), camera.GetParallelProjection(),
@@ -273,7 +275,8 @@ def test_no_picture_moves_anything(host: HeadlessHost, layout: str, state: Calla
         moved = [what for what in before if after.get(what) != before[what]]
         assert (moved, sorted(after)) == ([], sorted(before)), f"{capture.__name__} moved {moved}"
     for name, picture in pixels(host).items():
-        np.testing.assert_array_equal(picture, shown[name], err_msg=name)
+        differ = int((picture != shown[name]).any(axis=-1).sum())
+        assert differ <= (_SAME_DEPTH if host.view(name).kind == "3d" else 0), f"{differ} pixels of {name} differ"
 
 
 @pytest.mark.usefixtures("scene", "put_back")
