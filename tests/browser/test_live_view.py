@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 import slicer_notebook as sn
+from tests.browser.hand import Hand, shown
 from tests.browser.lab import SHORT, Lab, Notebook, decoded, waits_for, write_notebook
 
 #: Seconds for one test: the first of the module starts a JupyterLab, a kernel and a Slicer.
@@ -76,38 +77,6 @@ def cell_of(notebook: Notebook) -> Callable[[str], Locator]:
         return found
 
     return find
-
-
-def shown(canvas: Locator) -> Any:
-    """The pixels of the canvas, uint8 [height, width, 3]."""
-    url = str(canvas.evaluate("canvas => canvas.toDataURL('image/png')"))
-    return decoded(base64.b64decode(url.partition(",")[2]))
-
-
-class Hand:
-    """A person's hand on the mouse, over a canvas. Places are parts of its width and height."""
-
-    def __init__(self, canvas: Locator) -> None:
-        canvas.scroll_into_view_if_needed()
-        box = canvas.bounding_box()
-        assert box is not None
-        self._box = box
-        self._page = canvas.page
-        self._mouse = canvas.page.mouse
-
-    def to(self, x: float, y: float, steps: int = 4) -> None:
-        box = self._box
-        # Pixels, in their middle: as VTK counts them.
-        self._mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=steps)
-
-    def drag(self, button: Any, start: tuple[float, float], end: tuple[float, float]) -> None:
-        self.to(*start)
-        self._mouse.down(button=button)
-        self.to(*end)
-        self._mouse.up(button=button)
-
-    def turn(self, notches: int) -> None:
-        self._mouse.wheel(0, 100 * notches)
 
 
 RED = "slicer.mrmlScene.GetNodeByID('vtkMRMLSliceNodeRed')"
