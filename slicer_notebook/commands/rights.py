@@ -46,7 +46,7 @@ def _all(kind: Kind, why: str, *names: str) -> dict[str, Right]:
 
 
 RIGHTS: Final[dict[str, Right]] = {
-    **_all("free", "reads the scene", "segment_editor.auto_threshold", "segment_editor.state"),
+    **_all("free", "reads the scene", "segment_editor.auto_threshold", "segment_editor.panel", "segment_editor.state"),
     **_all(
         "free",
         "changes the scene: segments, and where and how they are edited; no file is touched",

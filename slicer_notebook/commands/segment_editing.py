@@ -28,7 +28,7 @@ from slicer_notebook.commands.segment_shapes import (
     seen,
     whole,
 )
-from slicer_notebook.commands.segment_steps import beside, editor_of, length, numbers, one_step
+from slicer_notebook.commands.segment_steps import beside, editor_of, length, numbers, one_step, slice_view
 from slicer_notebook.errors import ArgumentError, ArrayError
 from slicer_notebook.protocol.values import Array
 
@@ -85,16 +85,9 @@ def _across(host: Host, editor: SegmentEditor, view: str | None) -> Array:
         normal = np.cross(affine[:3, 0], affine[:3, 1])
         found: Array = normal / np.linalg.norm(normal)
         return found
-    sight = _slice_view(host, editor, view)
+    sight = slice_view(host, editor, view)
     assert sight.normal is not None
     return sight.normal
-
-
-def _slice_view(host: Host, editor: SegmentEditor, view: str) -> Sight:
-    sight = editor.sight(host.view(view))
-    if sight.normal is None:
-        raise ArgumentError(f"View {view!r} shows no slice.", expected="a slice view", got=view)
-    return sight
 
 
 def _brush(
@@ -191,7 +184,7 @@ def draw(host: Host, node: NodeLike, points: Any, view: str | None = None, segme
     corners = numbers(points, (2, 3), 3, "corners")
     editor = editor_of(host, node)
     key = editor.resolved(segment)
-    sight = _own_plane(corners) if view is None else _slice_view(host, editor, view)
+    sight = _own_plane(corners) if view is None else slice_view(host, editor, view)
     return one_step(editor, "draw", key, "add", drawn(editor.grid(), sight, _polygon(sight, corners)))
 
 

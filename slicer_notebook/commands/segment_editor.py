@@ -42,6 +42,8 @@ class SegmentEditor(Protocol):
     """The selected segment; "" for none."""
     active_effect_label: str
     """What a person works with in the views; "" for nothing."""
+    active_options: dict[str, Any]
+    """How that effect works; empty for nothing."""
     undo_texts: tuple[str, str]
     """What `undo` and `redo` would do; "" for nothing."""
 

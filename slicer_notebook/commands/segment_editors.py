@@ -11,6 +11,7 @@ from slicer_notebook.commands.registry import NodeLike, command
 from slicer_notebook.commands.segment_editor import SegmentEditor
 from slicer_notebook.commands.segment_grids import SEGMENTATION, segment_ids
 from slicer_notebook.commands.segment_steps import editor_of
+from slicer_notebook.commands.segmentations import table
 from slicer_notebook.errors import ArgumentError
 
 Overwrite = Literal["all", "visible", "none"]
@@ -48,6 +49,7 @@ def _state(host: Host, editor: SegmentEditor) -> dict[str, Any]:
         "undo": undo or None,
         "redo": redo or None,
         "effect": editor.active_effect_label or None,
+        "options": editor.active_options,
     }
 
 
@@ -80,10 +82,28 @@ def state(host: Host, node: NodeLike) -> dict[str, Any]:
     Returns:
         ``segment`` (the selected one's id), ``volume`` and ``parameters`` (the vtkMRMLSegmentEditorNode); masks:
         ``inside`` (a segment's id, "all" or "visible"), ``outside`` ("all" or "visible"), ``intensity`` (low, high);
-        ``overwrite``; ``undo``, ``redo``: what they would do; ``effect``: what a person works with in the views. None
-        for what there is not.
+        ``overwrite``; ``undo``, ``redo``: what they would do; ``effect``: what a person works with in the views, and
+        ``options`` of it. None for what there is not.
     """
     return _state(host, editor_of(host, node))
+
+
+@command("segment_editor.panel", journal=False)
+def panel(host: Host, node: NodeLike) -> dict[str, Any]:
+    """What a panel of the editor shows, in one step.
+
+    Returns:
+        As ``segmentation.table``, with ``editor``: as `state`, and ``intensities``: the lowest and the highest of the
+        source volume; None without one.
+    """
+    editor = editor_of(host, node)
+    volume = editor.volume
+    span = None if volume is None or volume.GetImageData() is None else volume.GetImageData().GetScalarRange()
+    return {
+        **table(host, node),
+        "editor": _state(host, editor),
+        "intensities": None if span is None else tuple(map(float, span)),
+    }
 
 
 @command("segment_editor.select")
@@ -179,9 +199,10 @@ def activate(host: Host, node: NodeLike, effect: str | None, options: dict[str, 
     """Let a person work on the selected segment in the views, with the mouse; None ends that.
 
     Args:
-        effect: paint, erase, draw (a polygon on a slice), scissors.
+        effect: paint, erase, draw (a polygon on a slice), scissors; threshold shows in slice views of the source volume
+            what that would take, and takes nothing.
         options: of paint and erase: ``radius``, mm, and ``shape``, circle or sphere; of scissors: ``operation``,
-            ``depth`` and ``thickness``, as in ``segment_editor.scissors``.
+            ``depth`` and ``thickness``, as in ``segment_editor.scissors``; of threshold: ``lower``, ``upper``.
 
     Returns:
         As `state`.

@@ -31,6 +31,7 @@ __all__ = [
     "flat",
     "inside_polygon",
     "looking_along",
+    "on_slice",
     "plane_of",
     "seen",
     "spacing_of",
@@ -300,6 +301,16 @@ def seen(sight: Sight, points: Array) -> Array:
     x, y, w = sight.projection @ np.column_stack([points, np.ones(len(points))]).T
     w = np.where(w > 0, w, np.nan)
     return np.column_stack([x / w, y / w])
+
+
+def on_slice(sight: Sight, pixel: Array) -> Array:
+    """The point, [3], RAS, of a slice that a pixel, [2], of its picture shows."""
+    assert sight.origin is not None
+    assert sight.normal is not None
+    # A line through the slice goes to one pixel: so it is two planes, and the slice is the third.
+    planes = np.vstack([sight.projection[:2] - np.outer(pixel, sight.projection[2]), np.append(sight.normal, 0.0)])
+    found: Array = np.linalg.solve(planes[:, :3], np.append(-planes[:2, 3], sight.normal @ sight.origin))
+    return found
 
 
 def _between(grid: Grid, sight: Sight, low: float, high: float) -> Array:

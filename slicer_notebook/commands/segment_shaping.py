@@ -15,7 +15,7 @@ from slicer_notebook.commands.context import current
 from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.registry import NodeLike, command
 from slicer_notebook.commands.segment_editor import EditMode, SegmentEditor
-from slicer_notebook.commands.segment_shapes import whole
+from slicer_notebook.commands.segment_shapes import on_slice, whole
 from slicer_notebook.commands.segment_steps import (
     Labels,
     Segment,
@@ -27,6 +27,7 @@ from slicer_notebook.commands.segment_steps import (
     segment_read,
     set_all,
     set_mask,
+    slice_view,
     visible_labels,
     write,
 )
@@ -125,6 +126,7 @@ def islands(
     minimum: float | None = None,
     point: Any = None,
     segment: str | None = None,
+    view: str | None = None,
 ) -> int:
     """Do something with the islands of a segment: voxels that touch by their faces (SegmentEditorIslandsEffect).
 
@@ -133,11 +135,13 @@ def islands(
             "name_2" and so on); keep_selected, remove_selected: that at ``point``; add_selected: what is there of the
             visible segments as they overlie each other, or of the empty space between them.
         minimum: of remove_small and split: islands of a smaller volume than this, mm³, are removed.
-        point: [3], mm, RAS.
+        point: [3], mm, RAS; or a pixel of a view's picture, [2], from its left and top.
+        view: the slice view that the pixel is of.
 
     Raises:
-        ArgumentError: a minimum or point that is missing, or has no meaning here.
+        ArgumentError: a minimum or point that is missing, or has no meaning here; a pixel without a slice view.
         ArrayError: a point outside of the grid, or not in the segment.
+        ViewNotFoundError: no such view.
     """
     if (point is not None) != (operation in _AT_A_POINT):
         raise ArgumentError(
@@ -152,7 +156,7 @@ def islands(
     if minimum is not None:
         length(minimum, "minimum", open_end=False)
     if operation in _AT_A_POINT:
-        return _islands_at(host, node, operation, numbers(point, (3,), 1, "point")[0], segment)
+        return _islands_at(host, node, operation, numbers(point, (2, 3), 1, "point")[0], view, segment)
     work = beside(host, node, segment_read(segment))
     found = filters.islands(work.mask)
     sizes = np.bincount(found.ravel())[1:] * float(np.prod(work.spacing))
@@ -170,11 +174,12 @@ def islands(
     return write(host, node, work.stamp, "islands: split", split)
 
 
-def _islands_at(host: Host, node: NodeLike, operation: str, point: Array, segment: str | None) -> int:
+def _islands_at(host: Host, node: NodeLike, operation: str, point: Array, view: str | None, segment: str | None) -> int:
     def read(editor: SegmentEditor) -> tuple[Segment, tuple[int, ...], Array]:
         work = segment_read(segment)(editor)
         grid = editor.grid()
-        at = tuple(int(x) for x in np.rint(np.linalg.solve(grid.affine, np.append(point, 1.0))[:3])[::-1])
+        place = point if len(point) == 3 else on_slice(slice_view(host, editor, view), point)
+        at = tuple(int(x) for x in np.rint(np.linalg.solve(grid.affine, np.append(place, 1.0))[:3])[::-1])
         if any(not 0 <= a < n for a, n in zip(at, grid.shape, strict=True)):
             raise ArrayError("The point is outside of the grid.", expected="a point in it", got=str(point.tolist()))
         if operation == "add_selected":

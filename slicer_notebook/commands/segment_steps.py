@@ -12,7 +12,7 @@ from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.registry import NodeLike
 from slicer_notebook.commands.segment_editor import EditMode, SegmentEditor
 from slicer_notebook.commands.segment_grids import SEGMENTATION
-from slicer_notebook.commands.segment_shapes import Box, spacing_of, whole
+from slicer_notebook.commands.segment_shapes import Box, Sight, spacing_of, whole
 from slicer_notebook.errors import ArgumentError, ArrayError, CommandError
 from slicer_notebook.protocol.values import Array
 
@@ -27,6 +27,7 @@ __all__ = [
     "segment_read",
     "set_all",
     "set_mask",
+    "slice_view",
     "visible_labels",
     "write",
 ]
@@ -55,6 +56,16 @@ def numbers(value: Any, columns: tuple[int, ...], least: int, what: str) -> Arra
             got=f"shape {found.shape}" if found.size else repr(value)[:80],
         )
     return found
+
+
+def slice_view(host: Host, editor: SegmentEditor, view: str | None) -> Sight:
+    """How a slice view sees the scene. Raises `ArgumentError` for one that shows no slice, and for none."""
+    if view is None:
+        raise ArgumentError("Pixels are of a view.", expected="a view, or points of 3 numbers", got="no view")
+    sight = editor.sight(host.view(view))
+    if sight.normal is None:
+        raise ArgumentError(f"View {view!r} shows no slice.", expected="a slice view", got=view)
+    return sight
 
 
 def length(value: float, what: str, *, least: float = 0.0, open_end: bool = True) -> float:

@@ -290,6 +290,7 @@ class SegmentEditor(OwnAttributesOnly):
         *,
         minimum: float | None = None,
         point: Any = None,
+        view: str | None = None,
     ) -> int:
         """Do something with the segment's islands: voxels that touch by their faces.
 
@@ -298,17 +299,20 @@ class SegmentEditor(OwnAttributesOnly):
                 on); keep_selected, remove_selected: that at ``point``; add_selected: what is there of the visible
                 segments as they overlie each other, or of the empty space between them.
             minimum: of remove_small and split: smaller islands are removed, mm³.
-            point: [3].
+            point: [3]; or a pixel of a view's picture from its left and top, [2].
+            view: the slice view that the pixel is of.
 
         Raises:
             ArgumentError: a minimum or point that is missing, or has no meaning here.
             ArrayError: a point outside of the grid, or not in the segment.
+            ViewNotFoundError: no such view.
         """
         return self._count(
             "islands",
             operation=operation,
             minimum=None if minimum is None else float(minimum),
             point=None if point is None else np.asarray(point),
+            view=view,
         )
 
     def logical(
@@ -385,16 +389,20 @@ class SegmentEditor(OwnAttributesOnly):
 
     @property
     def effect(self) -> str | None:
-        """What a person works with in the views: paint, erase, draw, scissors, or None."""
+        """What a person works with in the views: paint, erase, draw, scissors, threshold, or None."""
         found: str | None = self._state("effect")
         return found
 
-    def activate(self, effect: Literal["paint", "erase", "draw", "scissors"] | None, **options: Any) -> None:
+    def activate(
+        self, effect: Literal["paint", "erase", "draw", "scissors", "threshold"] | None, **options: Any
+    ) -> None:
         """Let a person work on the segment in views that take the mouse; None ends that.
+
+        "threshold" shows, in slice views of the volume, what a threshold would take.
 
         Args:
             options: of paint and erase: ``radius``, mm, and ``shape``, circle (on the slice) or sphere; of scissors:
-                ``operation``, ``depth``, ``thickness``, as `scissors` has them.
+                ``operation``, ``depth``, ``thickness``, as `scissors` has them; of threshold: ``lower``, ``upper``.
 
         Raises:
             ArgumentError: no such effect or option; no segment is selected; no volume.

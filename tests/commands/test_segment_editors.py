@@ -293,6 +293,20 @@ def test_a_filter_that_fails_changes_nothing(bench: Bench, monkeypatch: pytest.M
     assert same(bench.everything(), before)
 
 
+def test_what_a_panel_shows(bench: Bench) -> None:
+    bench.do(editors.activate, "scissors", {"depth": "positive"})
+    bench.do(editing.paint, MIDDLE, 3.0)
+    found = bench.do(editors.panel)
+    assert found["editor"] == bench.do(editors.state)
+    assert found["editor"]["effect"] == "scissors"
+    assert found["editor"]["options"] == {"operation": "erase_inside", "depth": "positive", "thickness": 0.0}
+    assert (found["editor"]["undo"], found["editor"]["redo"]) == ("paint", None)
+    assert found["intensities"] == (bench.voxels.min(), bench.voxels.max())
+    assert [each["id"] for each in found["segments"]] == ["a", "b", "c"]
+    bench.do(editors.activate, None)
+    assert bench.do(editors.panel)["editor"]["options"] == {}
+
+
 def test_select(bench: Bench) -> None:
     assert bench.state["segment"] == "a"
     assert bench.do(editors.select, "B") == "b"

@@ -11,6 +11,7 @@ import SimpleITK as sitk  # noqa: N813
 from slicer_notebook.commands import segment_editing as editing
 from slicer_notebook.commands import segment_editors as editors
 from slicer_notebook.commands import segment_shaping as shaping
+from slicer_notebook.commands.segment_shapes import on_slice, seen
 from slicer_notebook.errors import ArgumentError, ArrayError, CommandError, NodeNotFoundError
 from tests.commands.segment_bench import (
     MIDDLE,
@@ -275,6 +276,24 @@ def test_an_island_of_another_segment_or_of_the_empty_space(bench: Bench) -> Non
     bench.do(shaping.islands, "add_selected", point=at(16.3, 6, 8.4))
     assert (bench.get("a") == (ball(at(4, 4, 3), 2.5) | ball())).all()
     assert not bench.get("b").any(), "overwritten"
+
+
+def test_an_island_at_a_pixel_of_a_view(bench: Bench) -> None:
+    two = ball(radius=4.0) | ball(at(28, 20, 14), 3.0)
+    for view in ("Red", "Green", "Yellow"):
+        bench.put(two)
+        shown = bench.host.view(view)
+        editor = bench.host.segment_editor(bench.node)
+        normal = editor.sight(shown).normal
+        shown.offset = float(normal @ MIDDLE)
+        pixel = seen(editor.sight(shown), MIDDLE[None])[0]
+        assert np.allclose(on_slice(editor.sight(shown), pixel), MIDDLE)
+        bench.do(shaping.islands, "keep_selected", point=pixel, view=view)
+        assert (bench.get("a") == ball(radius=4.0)).all()
+    with pytest.raises(ArgumentError, match="no slice"):
+        bench.do(shaping.islands, "keep_selected", point=[3, 3], view="1")
+    with pytest.raises(ArgumentError, match="of a view"):
+        bench.do(shaping.islands, "keep_selected", point=[3, 3])
 
 
 def test_islands_say_what_they_miss(bench: Bench) -> None:

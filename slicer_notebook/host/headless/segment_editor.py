@@ -410,6 +410,19 @@ class SegmentEditor(SegmentationEditor):
         """Which of `EFFECTS` a person works with in the views; "" for none."""
         return next((name for name, kind in EFFECTS.items() if type(self.active_effect) is kind), "")
 
+    @property
+    def active_options(self) -> dict[str, Any]:
+        """How that effect works, with what `activate` was not told."""
+        return dict(self.active_effect.options) if self.active_effect_label else {}
+
+    def set_active_effect(self, effect: Any) -> Any:
+        """As trame-slicer's; the editor node tells of it, as all of the editor's state."""
+        former = self.active_effect
+        found = super().set_active_effect(effect)
+        if found is not former and not self._deleted:
+            self.editor_node.Modified()
+        return found
+
     def deactivate_effect(self) -> None:
         """End what a person does in the views. (trame-slicer makes an effect that does nothing active, with a node.)"""
         self.set_active_effect(None)
@@ -418,8 +431,9 @@ class SegmentEditor(SegmentationEditor):
         """Let a person work in the views with an effect; None ends that. In one editor at a time.
 
         Args:
-            effect: "paint", "erase", "draw" or "scissors".
-            options: of brushes, ``radius`` (mm) and ``shape`` ("sphere" or "circle"); of scissors, ``operation``.
+            effect: one of `EFFECTS`.
+            options: of brushes, ``radius`` (mm) and ``shape`` ("sphere" or "circle"); of scissors, ``operation``,
+                ``depth``, ``thickness``; of threshold, which shows what it would take, ``lower`` and ``upper``.
 
         Raises:
             ArgumentError: no such effect.
@@ -433,10 +447,13 @@ class SegmentEditor(SegmentationEditor):
             raise ArgumentError("Work in the views needs a source volume.", expected="a source volume", got="None")
         self.resolved(None)
         chosen = self._effects[EFFECTS[effect].get_effect_name()]
+        former = dict(chosen.options)
         chosen.set_options(**options)
         self._host.segment_editors.deactivate_others(self)
         self._voxels.ready()
         self.set_active_effect(chosen)
+        if chosen.options != former:
+            self.editor_node.Modified()
         if isinstance(chosen, Brushing):
             chosen.keep_out_of_files()
 

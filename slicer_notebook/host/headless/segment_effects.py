@@ -6,20 +6,26 @@ voxels as ``editor.paint`` along it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
 import numpy as np
 from slicer import vtkMRMLSliceNode, vtkMRMLViewNode
 from trame_slicer.segmentation import (
     BrushDiameterMode,
+    SegmentationEffect,
     SegmentationEffectErase,
     SegmentationEffectPaint,
     SegmentationEffectScissors,
+    SegmentationEffectThreshold,
     SegmentationPaintPipeline2D,
     SegmentationPaintPipeline3D,
     SegmentationScissorsPipeline,
+    SegmentationThresholdPipeline2D,
 )
 from vtkmodules.util.numpy_support import vtk_to_numpy
+from vtkmodules.vtkCommonCore import VTK_DOUBLE, VTK_FLOAT
 
 from slicer_notebook.commands.segment_shapes import Cut, Depth, Operation, Sight, brushed, checked_cut, cut, drawn
 from slicer_notebook.errors import ArgumentError
@@ -27,6 +33,9 @@ from slicer_notebook.host.arrays import matrix_to_array
 from slicer_notebook.protocol.values import Array
 
 __all__ = ["EFFECTS", "Brushing", "sight_of"]
+
+#: Larger than any intensity; an infinity does not come through the text of a node's parameter.
+_ALL: Final = 1e300
 
 
 def sight_of(view: Any) -> Sight:
@@ -75,6 +84,8 @@ class _ByHand:
 
     #: What `set_options` knows, with what holds where nobody says anything.
     defaults: ClassVar[dict[str, Any]] = {}
+    #: What `set_options` was told last, and `defaults` for the rest.
+    options: Mapping[str, Any] = MappingProxyType({})
 
     def nodes(self) -> list[Any]:
         """The effect's nodes in the scene."""
@@ -91,7 +102,9 @@ class _ByHand:
             raise ArgumentError(
                 "The effect has no such option.", expected=", ".join(self.defaults) or "none", got=", ".join(unknown)
             )
-        self._use(**{**self.defaults, **options})
+        told = {**self.defaults, **options}
+        self._use(**told)
+        self.options = told
 
     def _use(self) -> None:
         """Take over options, all of them."""
@@ -195,5 +208,53 @@ class Drawing(Cutting):
             editor.modify(drawn(editor.grid(), sight, polygon), "add")
 
 
+class _Preview(SegmentationThresholdPipeline2D):
+    """trame-slicer's, where the view shows the volume: in another view it would be of whatever that shows."""
+
+    def OnViewModified(self, *_: Any) -> None:  # noqa: N802 - trame-slicer's name
+        volume = self._ActiveVolumeNode
+        layers = (
+            () if self._view is None else (self._view.get_background_volume_id(), self._view.get_foreground_volume_id())
+        )
+        if volume is None or volume.GetID() not in layers:
+            self.actor.VisibilityOff()
+            return
+        super().OnViewModified()
+        self.actor.SetVisibility(self.IsActive() and self._GetActiveColor() is not None)
+
+
+class Thresholding(_ByHand, SegmentationEffectThreshold):
+    """Show in the slice views what a threshold would take. The mouse is for what it was before; nothing is changed."""
+
+    #: ``lower``, ``upper``: intensities, both included; None: no bound.
+    defaults: ClassVar[dict[str, Any]] = {"lower": None, "upper": None}
+
+    def _create_pipeline(self, view_node: Any, _parameter: Any) -> Any:
+        return _Preview() if isinstance(view_node, vtkMRMLSliceNode) else None
+
+    def set_active(self, is_active: bool) -> None:
+        """Show the preview, or end it. (trame-slicer's pulses: five pictures a second for all who look.)"""
+        if is_active == self.is_active:
+            return
+        SegmentationEffect.set_active(self, is_active)
+        self.get_param_proxy().is_visible = is_active
+
+    def _use(self, lower: float | None, upper: float | None) -> None:  # type: ignore[override]
+        low, high = -_ALL if lower is None else float(lower), _ALL if upper is None else float(upper)
+        if not low <= high:
+            raise ArgumentError("The range is empty.", expected="lower <= upper", got=f"{lower}, {upper}")
+        image = self.editor.volume.GetImageData()
+        if image.GetScalarType() not in (VTK_FLOAT, VTK_DOUBLE):
+            # vtkImageThreshold cuts the ends of a range off where voxels are whole numbers: 99.5 would show 99.
+            low, high = float(np.ceil(low)), float(np.floor(high))
+        self.set_threshold_min_max_values((low, high))
+
+
 #: By the names that commands give them.
-EFFECTS: Final[dict[str, Any]] = {"paint": Painting, "erase": Erasing, "draw": Drawing, "scissors": Cutting}
+EFFECTS: Final[dict[str, Any]] = {
+    "paint": Painting,
+    "erase": Erasing,
+    "draw": Drawing,
+    "scissors": Cutting,
+    "threshold": Thresholding,
+}

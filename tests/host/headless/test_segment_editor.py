@@ -156,6 +156,46 @@ def test_nobody_paints_when_the_effect_has_ended(slicer: Any, host: HeadlessHost
     assert not voxels(slicer, node, oblique).any()
 
 
+def test_a_threshold_is_seen_where_the_volume_is(slicer: Any, host: HeadlessHost, oblique: Any, node: Any) -> None:
+    editor, red = host.segment_editor(node, oblique), host.view("Red")
+    node.GetSegmentation().GetSegment("a").SetColor(1, 0, 0)
+
+    def reds() -> int:
+        picture = red.image().astype(int)
+        return int(((picture[..., 0] - picture[..., 1]) > 60).sum())
+
+    assert reds() == 0
+    editor.activate("threshold", lower=150)
+    bright = reds()
+    editor.activate("threshold", lower=150, upper=200)
+    assert 1000 < reds() < bright
+    assert editor.active_options == {"lower": 150, "upper": 200}
+    other = host.add_volume(np.full((4, 40, 40), 170, np.int16), np.diag([2.0, 2.0, 2.0, 1.0]), "other")
+    slicer.util.setSliceViewerLayers(background=other)
+    assert reds() == 0, "of another volume than the one that is edited nothing is shown"
+    slicer.util.setSliceViewerLayers(background=oblique)
+    assert reds() > 1000
+    assert not voxels(slicer, node, oblique).any()
+    editor.activate(None)
+    assert reds() == 0
+    with pytest.raises(ArgumentError, match="empty"):
+        editor.activate("threshold", lower=3, upper=2)
+
+
+def test_the_editor_node_tells_who_works_how(host: HeadlessHost, oblique: Any, node: Any) -> None:
+    editor, told = host.segment_editor(node, oblique), []
+    editor.parameters.AddObserver("ModifiedEvent", lambda *_: told.append(editor.active_effect_label))
+    editor.activate("paint", radius=3.0)
+    assert told[-1] == "paint"
+    assert editor.active_options == {"radius": 3.0, "shape": "circle"}
+    before = len(told)
+    editor.activate("paint", radius=4.0)
+    assert len(told) > before
+    editor.activate(None)
+    assert told[-1] == ""
+    assert editor.active_options == {}
+
+
 def test_one_editor_takes_the_mouse(slicer: Any, host: HeadlessHost, oblique: Any, node: Any) -> None:
     other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "other")
     other.GetSegmentation().AddEmptySegment("x", "x")
