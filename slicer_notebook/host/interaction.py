@@ -85,6 +85,8 @@ class Interaction:
         self._inside = False
         self._pressed: list[int] = []
         self._turned = 0.0
+        #: The pointer's last place, parts of the view's width and height from its lower left corner.
+        self._pointer = (0.0, 0.0)
         self._handlers: dict[str, Callable[[dict[str, Any]], None]] = {
             "pointer_move": self._moved,
             "pointer_down": self._down,
@@ -101,6 +103,17 @@ class Interaction:
     def pressed(self) -> bool:
         """Whether a button of the mouse is down."""
         return bool(self._pressed)
+
+    @property
+    def place(self) -> tuple[int, int] | None:
+        """The pointer's pixel, from the view's lower left corner; None while it is elsewhere."""
+        x, y = self._pixel()
+        width, height = self._size()
+        return (x, y) if self._inside and 0 <= x < width and 0 <= y < height else None
+
+    def _pixel(self) -> tuple[int, int]:
+        (across, up), (width, height) = self._pointer, self._size()
+        return math.floor(across * width), math.ceil(up * height) - 1
 
     def apply(self, event: dict[str, Any]) -> None:
         """Do one event. Unknown ones are left out.
@@ -129,7 +142,6 @@ class Interaction:
     # -- the pointer ---------------------------------------------------------------------------------------------
 
     def _place(self, event: dict[str, Any], *, key: str = "", code: str = "\0", repeat: int = 0) -> None:
-        width, height = self._size()
         modifiers = event.get("modifiers", ())
         x, y = event.get("x"), event.get("y")
         if x is None or y is None:  # a key: where the pointer was
@@ -140,8 +152,8 @@ class Interaction:
             across, up = float(x), 1.0 - float(y)
             if not (math.isfinite(across) and math.isfinite(up)):
                 raise ValueError("a position that is not finite")
-            across, up = min(max(across, -1.0), 2.0), min(max(up, -1.0), 2.0)
-            position = math.floor(across * width), math.ceil(up * height) - 1
+            self._pointer = min(max(across, -1.0), 2.0), min(max(up, -1.0), 2.0)
+            position = self._pixel()
         self._interactor.SetEventInformation(
             *position, int("Control" in modifiers), int("Shift" in modifiers), code, repeat, key or None
         )

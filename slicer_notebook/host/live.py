@@ -20,6 +20,7 @@ from slicer_notebook.commands.host import Host
 from slicer_notebook.commands.views import MAX_EDGE, is_grey, png
 from slicer_notebook.errors import RenderingError, SlicerNotebookError, ViewNotFoundError
 from slicer_notebook.host.interaction import Interaction, cursor_of
+from slicer_notebook.host.spot import spot_at
 from slicer_notebook.protocol import messages, values
 from slicer_notebook.protocol.values import Array
 
@@ -98,6 +99,11 @@ class _Watcher:
         self.sent_lossless = False
         self.level = 0
         self._quick = 0
+
+    def spot(self) -> messages.Spot | None:
+        """What is under the pointer; None for nothing."""
+        place = self.interaction.place
+        return spot_at(self.view.view, place) if place is not None else None
 
     def ready(self, now: float) -> bool:
         """Whether a frame may be sent."""
@@ -262,7 +268,10 @@ class LiveViews:
             self._dirty(watcher.view.view.name)
         watcher.input = message.number
         cursor = cursor_of(watcher.view.view.render_window)
-        connection.send(messages.Took(stream=message.stream, number=message.number, cursor=cursor, error=error))
+        took = messages.Took(stream=message.stream, number=message.number, cursor=cursor, error=error)
+        if not watcher.view.dirty:
+            took.spot = watcher.spot()
+        connection.send(took)
         self._plan(watcher.view)
 
     def seen(self, connection: Connection, message: messages.Seen) -> None:
@@ -369,6 +378,7 @@ class LiveViews:
             lossless=still,
             data=b"",
             input=watcher.input,
+            spot=watcher.spot(),
         )
 
         def send(done: Future[tuple[str, bytes]]) -> None:

@@ -176,6 +176,36 @@ class Unwatch(msgspec.Struct, tag="unwatch", kw_only=True):
     stream: int
 
 
+class SpotVolume(msgspec.Struct, kw_only=True):
+    """A volume's value in one place."""
+
+    layer: str
+    """"background", "foreground" or "label"."""
+    name: str
+    value: str
+    """As Slicer writes it: components with commas, a label with its name."""
+    unit: str = ""
+
+
+class SpotSegment(msgspec.Struct, kw_only=True):
+    """A segment that is seen in one place."""
+
+    name: str
+    color: tuple[float, float, float]
+    """RGB, 0 to 1."""
+    segmentation: str
+
+
+class Spot(msgspec.Struct, kw_only=True):
+    """What lies under the pointer in a slice view: what Slicer's data probe tells."""
+
+    ras: tuple[float, float, float]
+    """mm."""
+    volumes: list[SpotVolume] = []
+    """Those that have a voxel there, the uppermost first."""
+    segments: list[SpotSegment] = []
+
+
 class Frame(msgspec.Struct, tag="frame", kw_only=True):
     """Slicer end → notebook end: a picture of a view."""
 
@@ -189,6 +219,8 @@ class Frame(msgspec.Struct, tag="frame", kw_only=True):
     data: bytes
     input: int = 0
     """The last `Input` that is in it."""
+    spot: Spot | msgspec.UnsetType | None = msgspec.UNSET
+    """What is under the pointer of the one who gets it; None for nothing, or no pointer."""
 
 
 class Took(msgspec.Struct, tag="took", kw_only=True):
@@ -200,6 +232,8 @@ class Took(msgspec.Struct, tag="took", kw_only=True):
     """What the pointer looks like there, as CSS has it."""
     error: str = ""
     """What went wrong, in words."""
+    spot: Spot | msgspec.UnsetType | None = msgspec.UNSET
+    """As in `Frame`; not set if a frame follows, which says it."""
 
 
 class Unwatched(msgspec.Struct, tag="unwatched", kw_only=True):

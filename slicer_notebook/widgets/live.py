@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Iterable
 from typing import Any, Final
 
+import msgspec
 import traitlets as t
 
 from slicer_notebook.errors import SessionError, SlicerNotebookError, error_in_words
@@ -59,6 +60,9 @@ class _View:
         self.first = threading.Event()
         self.gone = ""
         self._cursor = "default"
+        #: Who used it last, and what they were told of the place under their pointer.
+        self._hand = ""
+        self._spot: dict[str, Any] = {}
         self._said = 0
         self._busy = self._watching_out = False
         self._lock = threading.Lock()
@@ -80,6 +84,7 @@ class _View:
             "mime": frame.mime,
             "lossless": frame.lossless,
             "input": frame.input,
+            **self._spot_in_words(frame.spot),
         }
         self.widget.send(words, buffers=[frame.data])
         if frame.lossless:
@@ -87,9 +92,18 @@ class _View:
 
     def _took(self, took: messages.Took) -> None:
         self._show_busy(False)
-        if took.cursor != self._cursor or took.error:
+        before, spot = self._spot, self._spot_in_words(took.spot)
+        if took.cursor != self._cursor or took.error or self._spot != before:
             self._cursor = took.cursor
-            self.widget.send({"type": "took", "view": self.name, "cursor": took.cursor, "error": took.error})
+            words = {"stream": self.stream.number, "input": took.number, "cursor": took.cursor, "error": took.error}
+            self.widget.send({"type": "took", "view": self.name, **words, **spot})
+
+    def _spot_in_words(self, spot: messages.Spot | msgspec.UnsetType | None) -> dict[str, Any]:
+        """What is under the pointer, and under whose: other browsers get the same messages."""
+        if spot is msgspec.UNSET:
+            return {}
+        self._spot = {"spot": msgspec.to_builtins(spot), "who": self._hand}
+        return self._spot
 
     def _on_gone(self, error: SlicerNotebookError) -> None:
         if isinstance(error, SessionError):
@@ -128,6 +142,7 @@ class _View:
             viewer = self.viewers.setdefault(who, Viewer())
             viewer.heard = time.monotonic()
             size = viewer.size
+            self._hand = who
         if size is not None and self.stream.size != size:
             # The view is as large as it is for the one who uses it. (Of several widgets Slicer's end sees to it.)
             self.watch(size=size, paused=False)
@@ -155,6 +170,7 @@ class _View:
     def _show_busy(self, busy: bool) -> None:
         if busy != self._busy:
             self._busy = busy
+            self._spot = {}  # is told again
             self.widget.send({"type": "busy", "view": self.name, "busy": busy})
 
     def seen(self, who: str, index: int) -> None:

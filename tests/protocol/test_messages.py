@@ -29,6 +29,16 @@ infos = st.builds(
     traceback=st.none() | text,
     vtk_errors=st.lists(text, max_size=2),
 )
+floats = st.floats(allow_nan=False)
+spots = st.sampled_from((None, msgspec.UNSET)) | st.builds(
+    messages.Spot,
+    ras=st.tuples(floats, floats, floats),
+    volumes=st.lists(st.builds(messages.SpotVolume, layer=text, name=text, value=text, unit=text), max_size=2),
+    segments=st.lists(
+        st.builds(messages.SpotSegment, name=text, color=st.tuples(floats, floats, floats), segmentation=text),
+        max_size=2,
+    ),
+)
 version = st.tuples(numbers, numbers)
 each: dict[Any, dict[str, Any]] = {
     messages.Hello: {
@@ -86,8 +96,9 @@ each: dict[Any, dict[str, Any]] = {
         "lossless": st.booleans(),
         "data": st.binary(max_size=40),
         "input": numbers,
+        "spot": spots,
     },
-    messages.Took: {"stream": numbers, "number": numbers, "cursor": text, "error": text},
+    messages.Took: {"stream": numbers, "number": numbers, "cursor": text, "error": text, "spot": spots},
     messages.Unwatched: {"stream": numbers, "error": infos},
 }
 every_message = st.one_of(*(st.builds(kind, **fields) for kind, fields in each.items()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import threading
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ import pytest
 
 import slicer_notebook as sn
 from slicer_notebook.errors import ArgumentError
+from slicer_notebook.protocol import messages
 from slicer_notebook.widgets import live
 from tests.session.test_live import VIEWS_AS_BEFORE
 
@@ -98,6 +100,34 @@ def test_what_was_seen_goes_with_what_is_done(view: Any) -> None:
     view.input("a", [{"type": "wheel"}], 7)
     assert [seen for _, seen in view.stream.inputs] == [7, 0]
     assert view.stream.seen_frames == []
+
+
+def test_what_is_under_the_pointer_is_for_the_one_whose_it_is(view: Any) -> None:
+    said: list[dict[str, Any]] = []
+    view.widget.send = lambda words, **_: said.append(words)
+    view.stream.number = 5
+    spot = messages.Spot(
+        ras=(1.0, 2.0, 3.0), segments=[messages.SpotSegment(name="a", color=(1, 0, 0), segmentation="S")]
+    )
+    view.input("a", [{"type": "pointer_move"}], 0)
+    view._took(messages.Took(stream=5, number=1, spot=spot))
+    assert (said[-1]["who"], said[-1]["stream"], said[-1]["input"]) == ("a", 5, 1)
+    assert said[-1]["spot"]["segments"] == [{"name": "a", "color": (1, 0, 0), "segmentation": "S"}]
+    json.dumps(said[-1])
+    # What was said is not said again: to another one it is news.
+    view._took(messages.Took(stream=5, number=2, spot=spot))
+    view._took(messages.Took(stream=5, number=2))
+    assert len(said) == 1
+    view.input("b", [{"type": "pointer_move"}], 0)
+    view._took(messages.Took(stream=5, number=3, spot=spot))
+    assert said[-1]["who"] == "b"
+    # An agent of before says nothing of it.
+    frame = messages.Frame(stream=5, index=1, size=(1, 1), mime="image/png", lossless=False, data=b"")
+    view._frame(frame)
+    assert "spot" not in said[-1]
+    frame.spot = None
+    view._frame(frame)
+    assert (said[-1]["spot"], said[-1]["who"]) == (None, "b")
 
 
 class Browser:

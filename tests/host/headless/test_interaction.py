@@ -145,3 +145,19 @@ def test_a_markups_point_changes_the_pointer_and_is_dragged(slicer: Any, red: An
     found = [0.0, 0.0, 0.0]
     points.GetNthControlPointPosition(0, found)
     assert np.allclose(found, to_ras.MultiplyPoint((250, 320, 0, 1))[:3], atol=0.5)
+
+
+def test_the_pointers_place_is_a_pixel_of_the_view_or_none(red: Any, hand: Interaction) -> None:
+    assert hand.place is None
+    hand.apply(event("pointer_move", 0.25, 0.125))
+    width, height = red.size
+    assert hand.place == (width // 4, height - height // 8 - 1)
+    hand.apply({"type": "key_down", "key": "F2", "modifiers": []})
+    assert hand.place is not None
+    red.size = (width // 2, height // 2)
+    assert hand.place == (width // 8, height // 2 - height // 16 - 1)
+    hand.apply(event("pointer_move", 1.25, 0.5))
+    assert hand.place is None, "a drag out of the view"
+    hand.apply(event("pointer_move", 0.5, 0.5))
+    hand.apply(event("pointer_leave", 0.0, 0.5))
+    assert hand.place is None

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,6 +15,7 @@ from PIL import Image
 from slicer_notebook.host import live
 from slicer_notebook.host.headless import HeadlessHost
 from slicer_notebook.host.live import UNSEEN, LiveViews
+from slicer_notebook.host.spot import spot_at
 from slicer_notebook.protocol import messages
 
 
@@ -68,11 +70,15 @@ class Looker:
         assert frame is not None
         return frame
 
+    def newest(self) -> messages.Frame:
+        """The last frame that was sent."""
+        return self.wait(self._views._watchers[self.name, 1].index)
+
     def until_still(self, loop: Loop) -> messages.Frame:
         """The picture without loss, all before it confirmed."""
         for _ in range(10):
             loop.run(1)
-            frame = self.wait(self._views._watchers[self.name, 1].index)
+            frame = self.newest()
             self.seen(frame)
             if frame.lossless:
                 return frame
@@ -349,3 +355,35 @@ def test_place_mode_is_not_turned_into_windowing(host: HeadlessHost, views: Live
     assert mode.GetCurrentInteractionMode() == mode.Place
     looker.input(type="pointer_up", button=1)
     mode.SetCurrentInteractionMode(mode.ViewTransform)
+
+
+def test_what_is_under_the_pointer_comes_with_the_picture_or_else_with_the_answer(
+    host: HeadlessHost, views: LiveViews, loop: Loop, array: Any
+) -> None:
+    looker, other = Looker("a", views), Looker("b", views)
+    looker.watch(size=(200, 200))
+    other.watch()
+    loop.run()
+    assert looker.wait(1).spot is None
+    looker.until_still(loop)
+    other.until_still(loop)
+    looker.input(type="pointer_move", x=0.4, y=0.5)
+    said = looker.others[-1].spot
+    assert said == spot_at(host.view("Red"), (80, 99))
+    assert said.volumes[0].value
+    # Another slice, by whomever: what was said is true no more, and the picture tells anew.
+    host.view("Red").offset += 4
+    loop.run(0.02)
+    now = looker.newest().spot
+    assert now.ras[2] == said.ras[2] + 4
+    assert int(now.volumes[0].value) == int(said.volumes[0].value) + 2 * 3
+    assert other.newest().spot is None, "their pointer is elsewhere"
+    # A turn of the wheel changes the picture: the answer says nothing of it.
+    looker.until_still(loop)
+    looker.input(type="wheel", x=0.4, y=0.5, notches=-1)
+    assert looker.others[-1].spot is msgspec.UNSET
+    loop.run(0.02)
+    assert looker.newest().spot.ras[2] == now.ras[2] + 2
+    looker.until_still(loop)
+    looker.input(type="pointer_leave", x=0.0, y=0.5)
+    assert looker.others[-1].spot is None
