@@ -20,7 +20,8 @@ class LiveView(LiveWidget):
 
     In a slice view the left button drags window and level, the right one zooms, the middle one pans, the wheel goes
     through the slices; with shift a move shows the place in all views. In a 3-D view: left rotates, right zooms, middle
-    pans. Markups can be dragged and placed; keys are Slicer's.
+    pans. Markups can be dragged and placed; keys are Slicer's. Below a slice view a line tells what is under the
+    pointer: the place, the values of the volumes, the segments.
 
     Args:
         view: a `View` of a session.
@@ -37,6 +38,7 @@ class LiveView(LiveWidget):
 
     _view = t.Unicode().tag(sync=True)
     _title = t.Unicode().tag(sync=True)
+    _kind = t.Unicode().tag(sync=True)
     _width = CssLength().tag(sync=True)
     _height = CssLength().tag(sync=True)
 
@@ -61,6 +63,7 @@ class LiveView(LiveWidget):
                 privacy=privacy,
                 _view=view.name,
                 _title=view_title(view.name),
+                _kind=view.kind,
                 _width=width,
                 _height=height,
                 **kwargs,

@@ -24,6 +24,42 @@ document.addEventListener(
   { capture: true, passive: true },
 );
 
+/** "R 12.3 A 45.0 I 100.2": letters for the directions, as Slicer has it. */
+function placeInWords(ras) {
+  return ras.map((value, axis) => `${["RL", "AP", "SI"][axis][value < 0 ? 1 : 0]} ${Math.abs(value).toFixed(1)}`).join(" ");
+}
+
+/** The line that tells what lies under the pointer: the place, the values of the volumes, the segments. */
+class SpotLine {
+  constructor() {
+    this.node = h("div", { class: "sn-live-spot" });
+    this._view = null;
+  }
+
+  /** `spot` of the view of this name; null if nothing is under the pointer there. `title` is written before it. */
+  show(view, spot, title = "") {
+    if (!spot && view !== this._view) return;
+    this._view = view;
+    if (!spot) {
+      this.node.replaceChildren();
+      return;
+    }
+    const layer = (name) => (spot.volumes.length > 1 ? h("span", { class: "sn-live-spot-layer", title: name }, name[0].toUpperCase()) : null);
+    fill(
+      this.node,
+      title ? h("b", {}, title) : null,
+      h("span", { class: "sn-live-spot-place", title: "Right or left, anterior or posterior, superior or inferior; mm" }, placeInWords(spot.ras)),
+      spot.volumes.map(({ layer: name, ...volume }) =>
+        h("span", {}, layer(name), volume.name, " ", h("b", {}, `${volume.value} ${volume.unit}`.trim())),
+      ),
+      spot.segments.map((segment) => {
+        const color = segment.color.map((part) => Math.round(255 * part)).join(" ");
+        return h("span", { title: segment.segmentation }, h("i", { style: `background: rgb(${color})` }), segment.name);
+      }),
+    );
+  }
+}
+
 /**
  * A view. `say(message)` tells the kernel; `name` is the view's, `me` names this place of it among all browsers.
  */
@@ -53,6 +89,10 @@ class LiveCanvas extends BaseRenderView {
     this._unanswered = this._toConfirm = this._sentAt = 0;
     this._size = null;
     this._sizeTimer = null;
+    /** Called with what is under the pointer; null for nothing. */
+    this.onSpot = () => {};
+    this._inside = false;
+    this._spotOf = { stream: null, input: 0 };
     this._busy = h("div", { class: "sn-live-busy", role: "status", hidden: true }, "Slicer is busy…");
     this._note = h("div", { class: "sn-live-note", role: "status", hidden: true });
     wrapper.append(this._busy, this._note);
@@ -210,6 +250,8 @@ class LiveCanvas extends BaseRenderView {
       }
       default: {
         const { type, button, buttons, modifiers } = event;
+        this._inside = type !== "pointer_leave";
+        if (!this._inside) this.onSpot(null);
         const [x, y] = this._place(event.x, event.y);
         const found = { type, x, y, button, buttons, modifiers };
         if (type === "pointer_move") this._often(found);
@@ -246,7 +288,10 @@ class LiveCanvas extends BaseRenderView {
     else if (message.type === "took") this.took(message);
     else if (message.type === "busy") this.busy(message.busy);
     else if (message.type === "begin") this.begin();
-    else if (message.type === "gone") this.note(message.message);
+    else if (message.type === "gone") {
+      this.note(message.message);
+      this.onSpot(null);
+    }
   }
 
   /** The kernel, or Slicer, is a new one. */
@@ -297,16 +342,27 @@ class LiveCanvas extends BaseRenderView {
     canvas.dataset.input = message.input;
     canvas.dataset.lossless = message.lossless;
     canvas.dataset.size = message.size.join("x");
+    this._spot(message);
     canvas.dispatchEvent(new CustomEvent("sn-frame", { detail: message, bubbles: true }));
   }
 
   took(message) {
     if (message.cursor) this.setCursor(message.cursor);
     if (message.error) this.note(message.error);
+    this._spot(message);
+  }
+
+  /** What is under the pointer, if this message says it and nothing newer did. */
+  _spot({ stream, input, spot, who }) {
+    if (spot === undefined || (stream === this._spotOf.stream && input < this._spotOf.input)) return;
+    this._spotOf = { stream, input };
+    this.onSpot(who === this.me && this._inside ? spot : null);
   }
 
   busy(is) {
     this._busy.hidden = !is;
+    // Nobody knows what is under a pointer that has moved meanwhile.
+    if (is) this.onSpot(null);
   }
 
   /** A line over the picture; none for "". */

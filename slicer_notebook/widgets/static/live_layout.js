@@ -4,7 +4,8 @@ function render({ model, el }) {
   const root = rootElement(el, "sn-layout", "Slicer's views, live", model);
   const line = banner();
   const place = h("div", { class: "sn-layout-place" });
-  root.append(place, line.node);
+  const spot = new SpotLine();
+  root.append(place, spot.node, line.node);
   const me = Math.random().toString(36).slice(2);
   const say = (message) => model.send(message);
   const cells = new Map();
@@ -32,6 +33,7 @@ function render({ model, el }) {
       cell.canvas = new LiveCanvas(body, view.name, view.title, me, say);
       cell.canvas.setCssWidth("100%");
       cell.canvas.setCssHeight("100%");
+      cell.canvas.onSpot = (found) => spot.show(view.name, found, view.title);
     } else body.append(h("p", { class: "sn-empty" }, view.message));
     cell.hear = (message, buffers) => {
       if (!message.type.startsWith("slice")) return cell.canvas?.hear(message, buffers);

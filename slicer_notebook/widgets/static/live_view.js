@@ -7,13 +7,15 @@ function render({ model, el }) {
   const line = banner();
   const place = h("div", { class: "sn-live-place" });
   const above = h("div", { class: "sn-live-above" });
-  root.append(above, place, line.node);
+  const spot = new SpotLine();
+  root.append(above, place, ...(model.get("_kind") === "slice" ? [spot.node] : []), line.node);
   let bar = null;
   const me = Math.random().toString(36).slice(2);
   const canvas = new LiveCanvas(place, name, title, me, (message) => model.send(message));
   canvas.setCssWidth(model.get("_width"));
   canvas.setCssHeight(model.get("_height"));
   canvas.setResizable(true);
+  canvas.onSpot = (found) => spot.show(name, found);
   const news = listener(model);
   news.on("msg:custom", (message, buffers) => {
     if (message.view !== undefined && message.view !== name) return;

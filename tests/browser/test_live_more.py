@@ -1,0 +1,154 @@
+"""Live views in JupyterLab: what is under the pointer, places on surfaces, and what is built with several clicks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+import slicer_notebook as sn
+from tests.browser.hand import Hand
+from tests.browser.lab import SHORT, Lab, Notebook, write_notebook
+
+#: Seconds for one test: the first of the module starts a JupyterLab, a kernel and a Slicer.
+pytestmark = pytest.mark.timeout(300)
+
+CELLS = (
+    "import slicer_notebook as sn\nslicer = sn.launch()",
+    "from slicer_notebook.sample_data import fetch\nslicer.dicom.index(fetch()).result()\n"
+    "volume = slicer.dicom.load(slicer.dicom.series()[0])[0]",
+    "red = slicer.view('Red').show(width=400, height=400)\nred",
+    "three = slicer.view('3D').show(width=400, height=400)\nthree",
+    "whole = slicer.show(height=560)\nwhole",
+)
+RED = "slicer.mrmlScene.GetNodeByID('vtkMRMLSliceNodeRed')"
+
+
+@pytest.fixture(scope="module")
+def notebook(browser: Any, lab: Lab) -> Iterator[Notebook]:
+    """A notebook with live views of a chest CT; one for all tests."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, device_scale_factor=1)
+    found = Notebook(context.new_page(), lab, write_notebook(lab, "more.ipynb", *CELLS))
+    for text in ("sn.launch()", "fetch()", "red = ", "three = ", "whole = "):
+        found.run(text)
+    yield found
+    found.shut_down()
+    context.close()
+
+
+@pytest.fixture
+def page(notebook: Notebook) -> Page:
+    return notebook.page
+
+
+@pytest.fixture(scope="module")
+def slicer(notebook: Notebook) -> Iterator[sn.Session]:
+    """A session of the tests' own with the notebook's Slicer."""
+    record = "next(each for each in sn.sessions() if each.name == slicer.name)"
+    with sn.connect(notebook.value(f"print({record}.connection_file)")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def organs(slicer: sn.Session) -> Any:
+    """Two segments of the CT that overlap: the right half and the front half of the body."""
+    volume = slicer.nodes("vtkMRMLScalarVolumeNode")[0]
+    k, j, i = volume.shape
+    found = slicer.add_segmentation(reference=volume, name="Halves")
+    for name, where in (("right", np.s_[:, :, : i // 2]), ("<i>front</i>", np.s_[:, : j // 2])):
+        mask = np.zeros((k, j, i), np.uint8)
+        mask[where] = 1
+        found.add(name, mask, volume)
+    return found
+
+
+@pytest.fixture
+def seen(notebook: Notebook) -> Callable[[str], Locator]:
+    """The canvas in the cell with this text, with its still picture."""
+
+    def find(text: str) -> Locator:
+        found = notebook.cell(text).locator(".sn-live-canvas")
+        # Out of sight it gets no frames: what it showed last may have been a moving one's.
+        found.scroll_into_view_if_needed()
+        expect(found).to_have_attribute("data-lossless", "true", timeout=SHORT)
+        return found
+
+    return find
+
+
+def spot(notebook: Notebook, text: str) -> Locator:
+    """The line below a view that tells what is under the pointer."""
+    return notebook.cell(text).locator(".sn-live-spot")
+
+
+def ras_of(slicer: sn.Session, canvas: Locator, x: float, y: float) -> Any:
+    """RAS of the pixel of the red view that a hand is on, mm. Parts of the canvas's width and height."""
+    to_ras = np.array(slicer.eval(f"slicer.util.arrayFromVTKMatrix({RED}.GetXYToRAS())"))
+    width, height = slicer.eval(f"{RED}.GetDimensions()[:2]")
+    box = canvas.bounding_box()
+    assert box is not None
+    # Without the border, of one pixel.
+    across, down = (x * box["width"] - 1) / (box["width"] - 2), (y * box["height"] - 1) / (box["height"] - 2)
+    return (to_ras @ [np.floor(across * width), np.ceil((1 - down) * height) - 1, 0, 1])[:3]
+
+
+def in_words(volume: Any, ras: Any) -> str:
+    """What the line says of a place in the CT, of its first lines' halves too."""
+    letters = " ".join(
+        f"{pair[int(value < 0)]} {abs(value):.1f}" for pair, value in zip(("RL", "AP", "SI"), ras, strict=True)
+    )
+    i, j, k = np.floor((np.linalg.inv(volume.affine) @ [*ras, 1])[:3] + 0.5).astype(int)
+    segments = [
+        name
+        for name, inside in (("right", i < volume.shape[2] // 2), ("<i>front</i>", j < volume.shape[1] // 2))
+        if inside
+    ]
+    return " ".join([letters, f"{volume.name} {volume.array[k, j, i]} HU", *segments])
+
+
+def test_what_is_under_the_pointer_is_told_below_the_view(
+    notebook: Notebook, seen: Callable[[str], Locator], slicer: sn.Session, organs: Any, screenshots: Path
+) -> None:
+    canvas, line = seen("red = "), spot(notebook, "red = ")
+    volume = slicer.nodes("vtkMRMLScalarVolumeNode")[0]
+    expect(line).to_have_text("")
+    box = canvas.bounding_box()
+    hand = Hand(canvas)
+    for place in ((0.4, 0.4), (0.3, 0.3), (0.7, 0.3), (0.3, 0.7), (0.7, 0.7)):
+        hand.to(*place)
+        words = in_words(volume, ras_of(slicer, canvas, *place))
+        expect(line).to_have_text(words, use_inner_text=True, timeout=SHORT)
+    notebook.scroll_to(line)
+    hand = Hand(canvas)
+    hand.to(0.3, 0.3)
+    expect(line).to_contain_text("front", timeout=SHORT)
+    notebook.page.screenshot(path=screenshots / "live_spot.png")
+    assert canvas.bounding_box()["height"] == box["height"], "the view has not moved"
+    # Another slice under a pointer at rest, by somebody else: what was said is no more true, and is said anew.
+    red = slicer.view("Red")
+    red.offset += 3 * red.offset_step
+    words = in_words(volume, ras_of(slicer, canvas, 0.3, 0.3))
+    expect(line).to_have_text(words, use_inner_text=True, timeout=SHORT)
+    red.offset -= 3 * red.offset_step
+    notebook.page.mouse.move(1, 1)
+    expect(line).to_have_text("", timeout=SHORT)
+
+
+def test_a_layout_tells_of_the_view_under_the_pointer(
+    notebook: Notebook, slicer: sn.Session, organs: Any, screenshots: Path
+) -> None:
+    whole, line = notebook.cell("whole = "), spot(notebook, "whole = ")
+    whole.scroll_into_view_if_needed()
+    for name in ("Red", "Green"):
+        canvas = whole.locator(f".sn-live-canvas[data-view='{name}']")
+        expect(canvas).to_have_attribute("data-lossless", "true", timeout=SHORT)
+        Hand(canvas).to(0.4, 0.4)
+        expect(line.locator("b").first).to_have_text(name, timeout=SHORT)
+        expect(line).to_contain_text("HU")
+    notebook.page.screenshot(path=screenshots / "live_spot_layout.png")
+    Hand(whole.locator(".sn-live-canvas[data-view='1']")).to(0.5, 0.5)
+    expect(line).to_have_text("", timeout=SHORT)
