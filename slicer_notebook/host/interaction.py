@@ -134,10 +134,14 @@ class Interaction:
     def release(self) -> None:
         """Let go of what is pressed: whoever pressed it is gone."""
         for button in list(self._pressed):
-            self._pressed.remove(button)
-            self._invoke(f"{_BUTTONS[button]}ButtonReleaseEvent")
-            if button == _LEFT:
-                self._after_left()
+            self._let_go(button)
+
+    def _let_go(self, button: int) -> None:
+        self._pressed.remove(button)
+        self._invoke(f"{_BUTTONS[button]}ButtonReleaseEvent")
+        if button == _LEFT:
+            self._after_left()
+            self._after_left = lambda: None
 
     # -- the pointer ---------------------------------------------------------------------------------------------
 
@@ -200,18 +204,22 @@ class Interaction:
         button = int(event["button"])
         if button not in self._pressed:
             return
-        self._pressed.remove(button)
-        # What is dragged is dragged to here.
-        self._at(event, "MouseMoveEvent")
-        self._invoke(f"{_BUTTONS[button]}ButtonReleaseEvent")
-        if button == _LEFT:
-            self._after_left()
+        before = self._interactor.GetEventPosition()
+        self._place(event)
+        if self._interactor.GetEventPosition() != before:
+            # What is dragged is dragged to here. Without a move it is a click.
+            self._at(event, "MouseMoveEvent")
+        self._let_go(button)
 
     def _double(self, event: dict[str, Any]) -> None:
         button = int(event.get("button", 1))
-        if button in _BUTTONS:
-            self._place(event, repeat=1)
-            self._invoke(f"{_BUTTONS[button]}ButtonDoubleClickEvent")
+        if button not in _BUTTONS:
+            return
+        self._place(event, repeat=1)
+        if button in event.get("buttons", ()) and button not in self._pressed:
+            # The second press, in whose place Qt has this too: its release follows.
+            self._pressed.append(button)
+        self._invoke(f"{_BUTTONS[button]}ButtonDoubleClickEvent")
 
     def _wheel(self, event: dict[str, Any]) -> None:
         # A positive notch turns towards the person, as in a browser; a touch pad turns by parts of a notch.

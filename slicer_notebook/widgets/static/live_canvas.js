@@ -9,6 +9,9 @@ const GATHER = 8;
 /** Moves and turns that may be on their way, and milliseconds after which no frame comes of them. */
 const UNANSWERED = 2;
 const NO_ANSWER = 50;
+/** Milliseconds and pixels between two presses of a button that are a double click. */
+const TWICE_WITHIN = 500;
+const TWICE_NEAR = 5;
 /** Milliseconds between two sizes that are told while a view is resized. */
 const RESIZE_PACE = 120;
 /** Keys that would scroll the page. */
@@ -89,6 +92,8 @@ class LiveCanvas extends BaseRenderView {
     this._unanswered = this._toConfirm = this._sentAt = 0;
     this._size = null;
     this._sizeTimer = null;
+    this._lastPress = null;
+    this._doubled = false;
     /** Called with what is under the pointer; null for nothing. */
     this.onSpot = () => {};
     this._inside = false;
@@ -254,10 +259,26 @@ class LiveCanvas extends BaseRenderView {
         if (!this._inside) this.onSpot(null);
         const [x, y] = this._place(event.x, event.y);
         const found = { type, x, y, button, buttons, modifiers };
+        if (type === "pointer_down" && this._twice(event)) found.type = "double_click";
+        if (type === "double_click" && this._doubled) return;
         if (type === "pointer_move") this._often(found);
         else this._input(found);
       }
     }
+  }
+
+  /**
+   * Whether this press is the second one of a double click. Slicer hears of it in place of the press, as it does from Qt:
+   * the browser's own event comes after the release, when a second point has been placed. That still counts where the
+   * system takes slower presses for a double click.
+   */
+  _twice({ x, y, button }) {
+    const now = performance.now();
+    const last = this._lastPress;
+    this._doubled =
+      last?.button === button && now - last.when < TWICE_WITHIN && Math.hypot(x - last.x, y - last.y) <= TWICE_NEAR;
+    this._lastPress = this._doubled ? null : { x, y, button, when: now };
+    return this._doubled;
   }
 
   /** The canvas's size in the screen's pixels. */

@@ -161,3 +161,48 @@ def test_the_pointers_place_is_a_pixel_of_the_view_or_none(red: Any, hand: Inter
     hand.apply(event("pointer_move", 0.5, 0.5))
     hand.apply(event("pointer_leave", 0.0, 0.5))
     assert hand.place is None
+
+
+def click(hand: Interaction, x: float, y: float, button: int = 1, press: str = "pointer_down") -> None:
+    hand.apply(event("pointer_move", x, y))
+    hand.apply(event(press, x, y, button=button, buttons=[button]))
+    hand.apply(event("pointer_up", x, y, button=button))
+
+
+def test_a_click_on_a_point_shows_its_place_in_the_other_views(
+    host: HeadlessHost, slicer: Any, red: Any, hand: Interaction
+) -> None:
+    points = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode")
+    points.CreateDefaultDisplayNodes()
+    width, height = red.size
+    ras = red.node.GetXYToRAS().MultiplyPoint((100, 300, 0, 1))[:3]
+    points.AddControlPoint(*ras)
+    red.image()
+    hand.apply(event("pointer_move", 100.5 / width, 1 - 300.5 / height))
+    click(hand, 100.5 / width, 1 - 300.5 / height)
+    assert host.view("Green").offset == pytest.approx(ras[1])
+    found = [0.0, 0.0, 0.0]
+    points.GetNthControlPointPosition(0, found)
+    assert found == pytest.approx(ras), "and the point has not moved"
+
+
+@pytest.mark.parametrize("ending", [(1, "double_click"), (2, "pointer_down")])
+def test_a_curve_ends_with_a_double_or_a_right_click(
+    host: HeadlessHost, slicer: Any, red: Any, hand: Interaction, ending: tuple[int, str]
+) -> None:
+    curve = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsCurveNode")
+    curve.CreateDefaultDisplayNodes()
+    logic = host.application.logic
+    logic.GetSelectionNode().SetReferenceActivePlaceNodeClassName(curve.GetClassName())
+    logic.GetSelectionNode().SetActivePlaceNodeID(curve.GetID())
+    mode = logic.GetInteractionNode()
+    mode.SetPlaceModePersistence(0)
+    mode.SetCurrentInteractionMode(mode.Place)
+    for place in ((0.3, 0.3), (0.5, 0.35), (0.6, 0.6)):
+        click(hand, *place)
+    assert mode.GetCurrentInteractionMode() == mode.Place
+    click(hand, 0.6, 0.6, *ending)
+    assert mode.GetCurrentInteractionMode() == mode.ViewTransform
+    hand.apply(event("pointer_move", 0.8, 0.8))
+    assert curve.GetNumberOfControlPoints() == curve.GetNumberOfDefinedControlPoints() == 3, "no point twice"
+    assert not hand.pressed
