@@ -40,5 +40,16 @@ class Hand:
         self.to(*end)
         self._mouse.up(button=button)
 
+    def press(self, button: Any = "left") -> None:
+        """A click where the pointer is."""
+        self._mouse.down(button=button)
+        self._mouse.up(button=button)
+
+    def double(self) -> None:
+        """A double click where the pointer is."""
+        for count in (1, 2):
+            self._mouse.down(click_count=count)
+            self._mouse.up(click_count=count)
+
     def turn(self, notches: int) -> None:
         self._mouse.wheel(0, 100 * notches)

@@ -152,3 +152,84 @@ def test_a_layout_tells_of_the_view_under_the_pointer(
     notebook.page.screenshot(path=screenshots / "live_spot_layout.png")
     Hand(whole.locator(".sn-live-canvas[data-view='1']")).to(0.5, 0.5)
     expect(line).to_have_text("", timeout=SHORT)
+
+
+@pytest.fixture
+def placed(slicer: sn.Session) -> Iterator[Callable[..., Any]]:
+    """New markups of a kind, for whose points the mouse is. They are taken away afterwards."""
+    made: list[Any] = []
+
+    def begin(kind: str) -> Any:
+        found = slicer.call("markups.add", points=np.zeros((0, 3)), name=kind, kind=kind)
+        found.place(persistent=False)
+        made.append(found)
+        return found
+
+    yield begin
+    for each in made:
+        each.end_place()
+        each.remove()
+
+
+def click(hand: Hand, x: float, y: float, button: Any = "left") -> None:
+    hand.to(x, y)
+    hand.press(button)
+
+
+def test_lines_and_angles_are_placed_with_as_many_clicks_as_they_have_points(
+    notebook: Notebook, seen: Callable[[str], Locator], slicer: sn.Session, placed: Callable[..., Any]
+) -> None:
+    canvas = seen("red = ")
+    hand = Hand(canvas)
+    spots = [(0.3, 0.3), (0.6, 0.35), (0.5, 0.6)]
+    for kind, count in (("line", 2), ("angle", 3)):
+        markups = placed(kind)
+        for spot in spots[:count]:
+            assert markups.placing
+            click(hand, *spot)
+            expected = ras_of(slicer, canvas, *spot)
+            notebook.wait(lambda m=markups, e=expected: len(m.points) and np.allclose(m.points[-1], e), "a point")
+        notebook.wait(lambda m=markups: not m.placing, f"the end of the {kind}")
+        assert np.allclose(markups.points, [ras_of(slicer, canvas, *spot) for spot in spots[:count]])
+
+
+@pytest.mark.parametrize("ending", ["double", "right"])
+def test_a_curve_ends_with_a_double_or_a_right_click(
+    notebook: Notebook, seen: Callable[[str], Locator], slicer: sn.Session, placed: Callable[..., Any], ending: str
+) -> None:
+    canvas = seen("red = ")
+    hand = Hand(canvas)
+    curve = placed("curve")
+    spots = [(0.25, 0.3), (0.4, 0.2), (0.6, 0.3)]
+    for spot in spots:
+        click(hand, *spot)
+    hand.to(0.7, 0.5)
+    if ending == "double":
+        hand.double()
+        spots.append((0.7, 0.5))
+    else:
+        hand.press("right")
+    notebook.wait(lambda: not curve.placing, "the end of the curve")
+    hand.to(0.75, 0.6)
+    notebook.wait(lambda: len(curve.points) == len(spots), "its points")
+    assert np.allclose(curve.points, [ras_of(slicer, canvas, *spot) for spot in spots])
+
+
+def test_a_boxs_side_is_dragged(notebook: Notebook, seen: Callable[[str], Locator], slicer: sn.Session) -> None:
+    canvas = seen("red = ")
+    middle = ras_of(slicer, canvas, 0.5, 0.5)
+    millimetre = 1 / np.linalg.norm(ras_of(slicer, canvas, 0.6, 0.5) - ras_of(slicer, canvas, 0.5, 0.5)) * 0.1
+    roi = slicer.add_roi(middle, (80.0, 60.0, 40.0))
+    slicer.run(f"slicer.mrmlScene.GetNodeByID('{roi.id}').GetDisplayNode().SetHandlesInteractive(True)")
+    canvas = seen("red = ")
+    hand = Hand(canvas)
+    # The right side of the picture is the patient's left: x gets less.
+    side = 0.5 + 40 * millimetre
+    hand.to(side - 0.02, 0.5)
+    hand.to(side, 0.5)
+    notebook.wait(lambda: canvas.evaluate("canvas => canvas.style.cursor") not in ("", "default"), "another pointer")
+    hand.drag("left", (side, 0.5), (side + 20 * millimetre, 0.5))
+    notebook.wait(lambda: roi.size[0] > 95, "a larger box")
+    assert roi.size == pytest.approx((100, 60, 40), abs=2.5)
+    assert roi.center == pytest.approx((middle[0] - 10, *middle[1:]), abs=1.5)
+    roi.remove()
