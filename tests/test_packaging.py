@@ -173,7 +173,10 @@ def test_wheel_holds_the_package_and_its_data(tmp_path: Path) -> None:
     assert ours <= names
     assert "slicer_notebook/resources/kernelspec/logo-svg.svg" in names
     others = {name for name in names - ours if ".dist-info/" not in name}
-    assert others == set()
+    # Where Jupyter's server looks for its extensions.
+    assert {name.partition(".data/data/")[2] for name in others} == {
+        "etc/jupyter/jupyter_server_config.d/slicer_notebook.json"
+    }
 
 
 def test_no_registry_host_and_no_machine_path_is_committed() -> None:
