@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, expect
 
 import slicer_notebook as sn
 from tests.browser.hand import Hand
@@ -38,11 +38,6 @@ def notebook(browser: Any, lab: Lab) -> Iterator[Notebook]:
     yield found
     found.shut_down()
     context.close()
-
-
-@pytest.fixture
-def page(notebook: Notebook) -> Page:
-    return notebook.page
 
 
 @pytest.fixture(scope="module")
@@ -233,3 +228,85 @@ def test_a_boxs_side_is_dragged(notebook: Notebook, seen: Callable[[str], Locato
     assert roi.size == pytest.approx((100, 60, 40), abs=2.5)
     assert roi.center == pytest.approx((middle[0] - 10, *middle[1:]), abs=1.5)
     roi.remove()
+
+
+#: Of the ball, RAS, mm.
+CENTER, RADIUS = np.array([10.0, -20.0, -150.0]), 60.0
+
+
+@pytest.fixture
+def ball(slicer: sn.Session) -> Iterator[Any]:
+    """A ball of many triangles, alone in the 3-D view."""
+    slicer.run(
+        "import vtk\n"
+        "source = vtk.vtkSphereSource()\n"
+        f"source.SetCenter({CENTER.tolist()})\n"
+        f"source.SetRadius({RADIUS})\n"
+        "source.SetPhiResolution(200)\n"
+        "source.SetThetaResolution(200)\n"
+        "source.Update()\n"
+        "slicer.modules.models.logic().AddModel(source.GetOutput()).SetName('Ball')\n"
+    )
+    found = slicer["Ball"]
+    slicer.view("3D").fit()
+    yield found
+    found.remove()
+
+
+def seen_of_ball(slicer: sn.Session, canvas: Locator, x: float, y: float) -> tuple[Any, float]:
+    """Where the ray through a place of the 3-D view enters the ball, RAS, and how large a pixel is there, mm."""
+    camera = (
+        "slicer.modules.cameras.logic().GetViewActiveCameraNode(slicer.util.getNode('vtkMRMLViewNode1')).GetCamera()"
+    )
+    box = canvas.bounding_box()
+    assert box is not None
+    width, height = box["width"] - 2, box["height"] - 2
+    pixel = np.floor(x * box["width"] - 1), np.floor(y * box["height"] - 1)
+    eye, focus, up = (np.array(slicer.eval(f"{camera}.Get{name}()")) for name in ("Position", "FocalPoint", "ViewUp"))
+    angle = np.radians(slicer.eval(f"{camera}.GetViewAngle()"))
+    ahead = (focus - eye) / np.linalg.norm(focus - eye)
+    right = np.cross(ahead, up)
+    right /= np.linalg.norm(right)
+    per_pixel = 2 * np.tan(angle / 2) / height
+    ray = ahead + per_pixel * (
+        (pixel[0] + 0.5 - width / 2) * right - (pixel[1] + 0.5 - height / 2) * np.cross(right, ahead)
+    )
+    ray /= np.linalg.norm(ray)
+    along = (CENTER - eye) @ ray
+    depth = along - np.sqrt(along**2 - (CENTER - eye) @ (CENTER - eye) + RADIUS**2)
+    return eye + depth * ray, float(depth * per_pixel)
+
+
+def test_a_point_lands_on_the_surface_in_3d_and_is_dragged_along_it(
+    notebook: Notebook, seen: Callable[[str], Locator], slicer: sn.Session, ball: Any, placed: Callable[..., Any]
+) -> None:
+    canvas = seen("three = ")
+    points = placed("points")
+    hand = Hand(canvas)
+    click(hand, 0.45, 0.4)
+    notebook.wait(lambda: len(points.points) == 1, "a point")
+    expected, pixel = seen_of_ball(slicer, canvas, 0.45, 0.4)
+    # The surface is oblique there: a pixel across is more along it.
+    assert np.linalg.norm(points.points[0] - expected) < 2 * pixel
+    assert np.linalg.norm(points.points[0] - CENTER) == pytest.approx(RADIUS, abs=0.1)
+
+    hand.to(0.7, 0.8)
+    hand.drag("left", (0.45, 0.4), (0.55, 0.55))
+    expected, pixel = seen_of_ball(slicer, canvas, 0.55, 0.55)
+    notebook.wait(lambda: np.linalg.norm(points.points[0] - expected) < 2 * pixel, "the point where it was dragged")
+    assert np.linalg.norm(points.points[0] - CENTER) == pytest.approx(RADIUS, abs=0.1)
+
+
+def test_shift_and_a_move_in_3d_show_the_place_of_the_surface_in_the_slices(
+    notebook: Notebook, seen: Callable[[str], Locator], slicer: sn.Session, ball: Any
+) -> None:
+    canvas = seen("three = ")
+    hand = Hand(canvas)
+    hand.to(0.6, 0.6)
+    canvas.page.keyboard.down("Shift")
+    hand.to(0.45, 0.4)
+    canvas.page.keyboard.up("Shift")
+    expected, pixel = seen_of_ball(slicer, canvas, 0.45, 0.4)
+    for name, place in zip(("Yellow", "Green", "Red"), np.abs(expected), strict=True):
+        view = slicer.view(name)
+        notebook.wait(lambda v=view, p=place: abs(abs(v.offset) - p) < 2 * pixel, name)
