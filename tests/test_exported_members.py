@@ -29,6 +29,7 @@ PUBLIC = [
     "NodeSelector",
     "PacsQuery",
     "SceneTree",
+    "SegmentEditorPanel",
     "SegmentTable",
     "SequenceSlider",
     "SeriesThumbnails",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -266,6 +267,19 @@ class Segmentation(Node):
             ArrayError: the volume has no voxels, or several values in each.
         """
         return SegmentEditor(self, volume)
+
+    def edit(self, volume: Volume | None = None, **how: Any) -> Any:
+        """The editor for a person: a `slicer_notebook.SegmentEditorPanel`, with a view to paint in.
+
+        Args:
+            volume: as of `editor`.
+            how: as for `slicer_notebook.SegmentEditorPanel`: ``view``, ``width``, ``height``, ``privacy``.
+
+        Raises:
+            As `editor`; ImportError: there is no anywidget here.
+        """
+        # By name: the widgets are a floor above.
+        return importlib.import_module("slicer_notebook.widgets").SegmentEditorPanel(self, volume, **how)
 
     # -- display -------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from slicer_notebook.widgets.markups_table import MarkupsTable
 from slicer_notebook.widgets.node_selector import NodeSelector
 from slicer_notebook.widgets.pacs_query import PacsQuery
 from slicer_notebook.widgets.scene_tree import SceneTree
+from slicer_notebook.widgets.segment_editor_panel import SegmentEditorPanel
 from slicer_notebook.widgets.segment_table import SegmentTable
 from slicer_notebook.widgets.sequence_slider import SequenceSlider
 from slicer_notebook.widgets.series_thumbnails import SeriesThumbnails
@@ -44,6 +45,7 @@ __all__ = [
     "NodeSelector",
     "PacsQuery",
     "SceneTree",
+    "SegmentEditorPanel",
     "SegmentTable",
     "SequenceSlider",
     "SeriesThumbnails",

@@ -13,7 +13,7 @@ from slicer_notebook.session.images import view_title
 from slicer_notebook.widgets import assets
 from slicer_notebook.widgets.live import CssLength, LiveWidget
 
-__all__ = ["LiveLayout"]
+__all__ = ["LiveLayout", "views_of"]
 
 _NOT_LIVE = "Slicer draws no {kind} views here; a {kind}'s own display in the notebook shows it."
 
@@ -55,7 +55,7 @@ class LiveLayout(LiveWidget):
             self._use(session.call("view.arrangement"))
 
     def _use(self, tree: dict[str, Any]) -> None:
-        views = list(_views_of(tree))
+        views = list(views_of(tree))
         for view in views:
             view["title"] = view_title(view["name"])
             if view["kind"] not in ("slice", "3d"):
@@ -79,8 +79,8 @@ class LiveLayout(LiveWidget):
         super()._when_back()
 
 
-def _views_of(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def views_of(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if tree["kind"] == "view":
         yield tree["view"]
     for child in tree.get("children", ()):
-        yield from _views_of(child)
+        yield from views_of(child)

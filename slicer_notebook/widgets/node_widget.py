@@ -63,10 +63,9 @@ class NodeWidget(SessionWidget):
 
     def _on_scene(self, event: dict[str, list[Node]]) -> None:
         watched = self._watched()
-        if any(node.id == self._node.id for node in event["removed"]):
-            self._lose()
-        # What was added a moment ago and has changed since is told as added.
-        elif any(node.id in watched for node in (*event["modified"], *event["added"])):
+        # What was added a moment ago and has changed since is told as added. What was removed may have been another
+        # node of the same id, of the scene before: whether it is there is asked.
+        if any(node.id in watched for kind in ("modified", "added", "removed") for node in event[kind]):
             self._pacer.request()
 
     def _look(self) -> None:

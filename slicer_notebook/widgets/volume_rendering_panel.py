@@ -65,8 +65,8 @@ class VolumeRenderingPanel(SessionWidget):
         ArgumentError: this is no volume.
     """
 
-    _esm = assets.esm("volume_rendering_panel")
-    _css = assets.css("volume_rendering_panel")
+    _esm = assets.esm("volume_rendering_panel", "numbers")
+    _css = assets.css("volume_rendering_panel", "numbers")
 
     # Not synchronized: what the browser shows comes by messages, so that the notebook's file keeps nothing of it.
     preset = t.Unicode(None, allow_none=True)

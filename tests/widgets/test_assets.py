@@ -31,7 +31,11 @@ WIDGETS = {
     "node_selector": ({"virtual_list", "scene_parts"}, {"sn-ns"}),
     "scene_tree": ({"virtual_list", "scene_parts", "scene_items"}, {"sn-st"}),
     "segment_table": ({"segment_list"}, {"sn-segments"}),
-    "volume_rendering_panel": (set(), {"sn-render"}),
+    "segment_editor_panel": (
+        {"numbers", "live_canvas", "slice_bar", "segment_list", "effect_palette", "effect_options"},
+        {"sn-editor"},
+    ),
+    "volume_rendering_panel": ({"numbers"}, {"sn-render"}),
     "layout_selector": ({"scene_parts", "layout_drawing"}, {"sn-ls"}),
 }
 

@@ -140,7 +140,7 @@ function render({ model, el }) {
       }
       if (on) {
         const { width, height } = place.getBoundingClientRect();
-        const frame = h("div", { class: "sn-live-place" });
+        const frame = h("div", { class: "sn-views-frame-place" });
         fill(place, frame);
         model.send({ type: "live", view: me, name });
         model.send({ type: "enlarge", view: me });

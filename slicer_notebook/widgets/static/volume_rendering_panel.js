@@ -11,12 +11,6 @@ const hex = (color) => `#${color.map((part) => Math.round(Math.min(1, Math.max(0
 const unhex = (text) => [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16) / 255);
 const within = (value, low, high) => Math.min(high, Math.max(low, value));
 
-/** A number for a person: as many digits as its place in a range of this width needs. */
-function rounded(value, width) {
-  const digits = Math.max(0, Math.min(8, 3 - Math.floor(Math.log10(width || 1))));
-  return Number(value.toFixed(digits));
-}
-
 /** The numbers behind the value of points, interpolated at x. */
 function at(points, x) {
   if (points.length === 0) return [];
@@ -26,26 +20,6 @@ function at(points, x) {
   const [a, b] = [points[next - 1], points[next]];
   const part = (x - a[0]) / (b[0] - a[0]);
   return a.slice(1).map((each, n) => each + part * (b[n + 1] - each));
-}
-
-/** `take(number)` when a person has typed one: by Enter, of which JupyterLab tells an input nothing more, or by leaving. */
-function onTyped(input, take) {
-  let former = "";
-  const commit = () => {
-    if (input.value === "" || input.value === former || !Number.isFinite(Number(input.value))) return;
-    former = input.value;
-    take(Number(input.value));
-  };
-  input.addEventListener("focus", () => {
-    former = input.value;
-  });
-  input.addEventListener("change", commit);
-  input.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter") return;
-    event.preventDefault();
-    event.stopPropagation();
-    commit();
-  });
 }
 
 /** Presets as a group of radio buttons: a click or an arrow key takes one. */
@@ -120,30 +94,6 @@ function gallery(choose) {
   };
 }
 
-/** A range with a number beside it. `change(value)` while it is moved. */
-function slider(label, change, { min = 0, max = 1, step = 0.01 } = {}) {
-  const range = h("input", { type: "range", min, max, step, "aria-label": label });
-  const number = h("input", { type: "number", step: "any", class: "sn-render-number", "aria-label": `${label}, number` });
-  let width = max - min;
-  range.addEventListener("input", () => {
-    number.value = rounded(Number(range.value), width);
-    change(Number(range.value));
-  });
-  onTyped(number, change);
-  return {
-    node: h("span", { class: "sn-render-slider" }, range, number),
-    range,
-    take(value, low = min, high = max) {
-      width = high - low;
-      range.min = low;
-      range.max = high;
-      range.step = high - low > 100 ? 1 : (high - low) / 200;
-      range.value = value;
-      if (document.activeElement !== number) number.value = rounded(value, width);
-    },
-  };
-}
-
 /**
  * The opacity over the histogram and the colours below it. `state()` gives {opacity, color, colored}; `change(name,
  * points)` is called with what they are to be. `busy(true|false)`: something is dragged.
@@ -159,8 +109,8 @@ function editor(state, change, busy) {
   const strip = h("div", { class: "sn-render-strip", role: "group", "aria-label": "Colours over the values: double click adds one" }, dots.color);
   const low = h("span");
   const high = h("span");
-  const value = h("input", { type: "number", step: "any", class: "sn-render-number", "aria-label": "Value of the point" });
-  const opacity = h("input", { type: "number", min: 0, max: 1, step: 0.01, class: "sn-render-number", "aria-label": "Opacity of the point" });
+  const value = h("input", { type: "number", step: "any", class: "sn-num-input", "aria-label": "Value of the point" });
+  const opacity = h("input", { type: "number", min: 0, max: 1, step: 0.01, class: "sn-num-input", "aria-label": "Opacity of the point" });
   const colour = h("input", { type: "color", "aria-label": "Colour of the point" });
   const remove = h("button", { type: "button", class: "sn-button", onclick: () => drop() }, "Delete");
   const add = (name, words) => h("button", { type: "button", class: "sn-button", onclick: () => addBeside(name) }, words);
