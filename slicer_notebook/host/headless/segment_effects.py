@@ -211,16 +211,24 @@ class Drawing(Cutting):
 class _Preview(SegmentationThresholdPipeline2D):
     """trame-slicer's, where the view shows the volume: in another view it would be of whatever that shows."""
 
+    def _shows_it(self) -> bool:
+        volume, view = self._ActiveVolumeNode, self._view
+        if volume is None or view is None or not self.IsActive():
+            return False
+        return volume.GetID() in (view.get_background_volume_id(), view.get_foreground_volume_id())
+
     def OnViewModified(self, *_: Any) -> None:  # noqa: N802 - trame-slicer's name
-        volume = self._ActiveVolumeNode
-        layers = (
-            () if self._view is None else (self._view.get_background_volume_id(), self._view.get_foreground_volume_id())
-        )
-        if volume is None or volume.GetID() not in layers:
+        shown = self._shows_it()
+        if shown:
+            super().OnViewModified()
+        self.actor.SetVisibility(shown and self._GetActiveColor() is not None)
+
+    def _UpdateThreshold(self) -> None:  # noqa: N802 - trame-slicer's name
+        if self._shows_it():
+            super()._UpdateThreshold()
+        else:
             self.actor.VisibilityOff()
-            return
-        super().OnViewModified()
-        self.actor.SetVisibility(self.IsActive() and self._GetActiveColor() is not None)
+            self.RequestRender()
 
 
 class Thresholding(_ByHand, SegmentationEffectThreshold):

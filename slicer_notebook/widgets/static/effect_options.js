@@ -112,8 +112,9 @@ class EffectOptions {
     return {
       line: optionLine(title, found.node, h("span", { class: "sn-option-unit" }, unit)),
       show: (value) => {
-        const [low, high] = kind === "intensity" ? (this.told.intensities ?? [0, 1]) : [option.open ? option.step : option.least, option.most];
-        if (value !== null) found.take(value, low, high);
+        const { least, most, step } = option;
+        const range = kind === "intensity" ? (this.told.intensities ?? [0, 1]) : [option.open ? step : least, most, step];
+        if (value !== null) found.take(value, ...range);
       },
     };
   }

@@ -39,11 +39,11 @@ function slider(label, change, { min = 0, max = 1, step = 0.01 } = {}) {
   return {
     node: h("span", { class: "sn-num-slider" }, range, number),
     range,
-    take(value, low = min, high = max) {
+    take(value, low = min, high = max, each = null) {
       width = high - low;
       range.min = low;
       range.max = high;
-      range.step = high - low > 100 ? 1 : (high - low) / 200;
+      range.step = each ?? (high - low > 100 ? 1 : (high - low) / 200);
       range.value = value;
       if (document.activeElement !== number) number.value = rounded(value, width);
     },

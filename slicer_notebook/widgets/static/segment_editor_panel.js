@@ -250,6 +250,8 @@ function render({ model, el }) {
       draw();
     },
     editor(message) {
+      // What was said is of the effect before.
+      if (told && told.effect !== message.effect) said.textContent = "";
       told = message;
       draw();
     },
