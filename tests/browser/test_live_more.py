@@ -24,6 +24,10 @@ CELLS = (
     "red = slicer.view('Red').show(width=400, height=400)\nred",
     "three = slicer.view('3D').show(width=400, height=400)\nthree",
     "whole = slicer.show(height=560)\nwhole",
+    "import ipywidgets\n"
+    "views = ipywidgets.HBox([slicer.view(name).show(width=300, height=250) for name in ('Red', '3D')])\n"
+    "scene = ipywidgets.VBox([sn.NodeSelector(slicer), sn.SceneTree(slicer)])\n"
+    "ipywidgets.VBox([views, ipywidgets.Tab([scene, slicer.show(height=400)], titles=['Scene', 'Views'])])",
 )
 RED = "slicer.mrmlScene.GetNodeByID('vtkMRMLSliceNodeRed')"
 
@@ -310,3 +314,55 @@ def test_shift_and_a_move_in_3d_show_the_place_of_the_surface_in_the_slices(
     for name, place in zip(("Yellow", "Green", "Red"), np.abs(expected), strict=True):
         view = slicer.view(name)
         notebook.wait(lambda v=view, p=place: abs(abs(v.offset) - p) < 2 * pixel, name)
+
+
+def test_in_boxes_and_tabs_views_are_as_large_as_they_are_asked_for(
+    notebook: Notebook, slicer: sn.Session, screenshots: Path
+) -> None:
+    boxes = notebook.cell("HBox")
+    notebook.run("HBox")
+    for name in ("Red", "1"):
+        canvas = boxes.locator(f".sn-live-canvas[data-view='{name}']").first
+        canvas.scroll_into_view_if_needed()
+        expect(canvas).to_have_attribute("data-lossless", "true", timeout=SHORT)
+        assert canvas.evaluate("canvas => [canvas.clientWidth, canvas.clientHeight]") == [298, 248]
+    notebook.page.screenshot(path=screenshots / "live_boxes.png")
+    expect(boxes.get_by_role("treeitem").filter(has_text="3000566: CT").last).to_be_visible()
+    hidden = boxes.locator(".sn-layout .sn-live-canvas[data-view='Green']")
+    expect(hidden).to_be_hidden()
+    boxes.get_by_role("tab", name="Views").click()
+    expect(hidden).to_be_visible()
+    hidden.scroll_into_view_if_needed()
+    expect(hidden).to_have_attribute("data-lossless", "true", timeout=SHORT)
+    green = slicer.view("Green")
+    before = green.offset
+    hand = Hand(hidden)
+    hand.to(0.5, 0.5)
+    hand.turn(-1)
+    notebook.wait(lambda: green.offset != before, "another slice, in a tab")
+    notebook.page.screenshot(path=screenshots / "live_tab.png")
+
+
+def test_a_finger_does_what_the_left_button_does(
+    browser: Any, lab: Lab, notebook: Notebook, slicer: sn.Session
+) -> None:
+    path = write_notebook(lab, "touch.ipynb", "import slicer_notebook as sn\nslicer = sn.connect()", CELLS[2])
+    context = browser.new_context(viewport={"width": 1000, "height": 800}, has_touch=True)
+    tablet = Notebook(context.new_page(), lab, path)
+    tablet.run("sn.connect")
+    tablet.run("red = ")
+    canvas = tablet.cell("red = ").locator(".sn-live-canvas")
+    canvas.scroll_into_view_if_needed()
+    expect(canvas).to_have_attribute("data-lossless", "true", timeout=SHORT)
+    volume = slicer.nodes("vtkMRMLScalarVolumeNode")[0]
+    window, _ = volume.window_level
+    box = canvas.bounding_box()
+    assert box is not None
+    finger = context.new_cdp_session(tablet.page)
+    places = [{"x": box["x"] + box["width"] * part, "y": box["y"] + box["height"] * 0.5} for part in (0.3, 0.4, 0.5)]
+    finger.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": places[:1]})
+    for place in places[1:]:
+        finger.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [place]})
+    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    tablet.wait(lambda: volume.window_level[0] > window, "a wider window")
+    context.close()
