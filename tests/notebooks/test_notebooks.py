@@ -236,3 +236,42 @@ def test_other_programs(notebook_environment: None, root: Path) -> None:
     log = done.data("osirix.log", "text/html")
     assert "DBWindowFind" in log
     assert "GetDisplayed2DViewerSeries" in log
+
+
+def test_segmentation(notebook_environment: None, root: Path) -> None:
+    done = Executed(root / "notebooks" / "06_segmentation.ipynb")
+    assert "Chest" in done.data("segmentation = slicer.add_segmentation", "text/html")
+    assert int(done.data('islands("keep_largest")', "text/plain")) > 100_000
+    # The lungs are blue, the heart's contrast medium is as bone is.
+    red = done.picture("ct.window_level = ").astype(int)
+    blue = red[..., 2] - red[..., 0] > 30
+    assert 0.15 < blue.mean() < 0.4
+    assert blue[260, 150]
+    assert blue[260, 350]
+    assert not blue[260, 250]
+    numbers = table(done.data("statistics = ", "text/html"))
+    numbers = numbers[numbers["voxels"] != ""]  # without the line that names the index
+    assert len(numbers) == 2
+    assert numbers["volume_cm3"].astype(float).between([700, 3000], [1300, 4500]).all()
+    assert numbers["mean"].astype(float).between([300, -900], [600, -750]).all()
+    shape, place, area = re.findall(r"\(([\d, ]+)\), (\d+), (\d+)", done.data("areas = ", "text/plain"))[0]
+    assert (shape, int(place) < 133, 150 < int(area) < 350) == ("133, 512, 512", True, True)
+    assert "meaning='Lung'" in done.data('lungs.terminology = "Lung"', "text/plain")
+    segments = done.data("sn.SegmentTable", "text/html")
+    assert "dense" in segments
+    assert "Lung" in segments
+    surface = done.picture("segmentation.show_3d")
+    assert surface.std() > 20
+    # That wide, deep and high, mm.
+    extent = [float(each) for each in re.findall(r"(\d+)\.", done.data("lungs.surface()", "text/plain"))]
+    assert all(
+        low < each < high for each, (low, high) in zip(extent, ((200, 320), (150, 260), (200, 333)), strict=True)
+    )
+    assert done.data("editor.undo()", "text/plain").endswith("'margin of 3 mm', True, True)")
+    rim = done.picture("rim = ").astype(int)
+    assert 0.02 < ((rim[..., 0] - rim[..., 2] > 30) & (rim[..., 0] - rim[..., 1] > 30)).mean() < 0.15
+    panel = done.data("panel = segmentation.edit", "text/html")
+    assert "rim" in panel
+    assert panel.count("data:image/png") == 1
+    assert int(done.data("editor.paint", "text/plain")) > 1000
+    assert done.data(".seg.nrrd", "text/plain") == "(['dense', 'lungs', 'rim'], 'Lung')"
