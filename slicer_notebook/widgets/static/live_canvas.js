@@ -259,6 +259,8 @@ class LiveCanvas extends BaseRenderView {
         if (!this._inside) this.onSpot(null);
         const [x, y] = this._place(event.x, event.y);
         const found = { type, x, y, button, buttons, modifiers };
+        // Who went away and came back presses anew: what they have placed there, they drag.
+        if (type === "pointer_move" && !this._near(event)) this._lastPress = null;
         if (type === "pointer_down" && this._twice(event)) found.type = "double_click";
         if (type === "double_click" && this._doubled) return;
         if (type === "pointer_move") this._often(found);
@@ -272,13 +274,19 @@ class LiveCanvas extends BaseRenderView {
    * the browser's own event comes after the release, when a second point has been placed. That still counts where the
    * system takes slower presses for a double click.
    */
-  _twice({ x, y, button }) {
+  _twice(event) {
+    const { x, y, button } = event;
     const now = performance.now();
     const last = this._lastPress;
-    this._doubled =
-      last?.button === button && now - last.when < TWICE_WITHIN && Math.hypot(x - last.x, y - last.y) <= TWICE_NEAR;
+    this._doubled = last?.button === button && now - last.when < TWICE_WITHIN && this._near(event);
     this._lastPress = this._doubled ? null : { x, y, button, when: now };
     return this._doubled;
+  }
+
+  /** Whether a place is that of the last press. */
+  _near({ x, y }) {
+    const last = this._lastPress;
+    return last !== null && Math.hypot(x - last.x, y - last.y) <= TWICE_NEAR;
   }
 
   /** The canvas's size in the screen's pixels. */
