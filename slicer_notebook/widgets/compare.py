@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import threading
 from base64 import b64encode
 from typing import Any, Final
@@ -229,10 +230,11 @@ class Compare(SessionWidget):
             png = self.image().png
         except SlicerNotebookError as exc:
             return static_note(f"{names}: {error_in_words(exc)['message']}")
+        place = "" if math.isnan(self.offset) else f" \u00b7 {self.offset + 0.0:.1f} mm"
         return (
             f'<figure style="margin:0"><img alt="{html.escape(f"{self.mode} of {names}")}" style="max-width:100%" '
             f'src="data:image/png;base64,{b64encode(png).decode("ascii")}"><figcaption style="font-size:12px">'
-            f"{html.escape(names)} \u00b7 {html.escape(self.mode)} \u00b7 {self.offset + 0.0:.1f} mm"
+            f"{html.escape(names)} \u00b7 {html.escape(self.mode)}{place}"
             "</figcaption></figure>"
         )
 

@@ -275,3 +275,28 @@ def test_segmentation(notebook_environment: None, root: Path) -> None:
     assert panel.count("data:image/png") == 1
     assert int(done.data("editor.paint", "text/plain")) > 1000
     assert done.data(".seg.nrrd", "text/plain") == "(['dense', 'lungs', 'rim'], 'Lung')"
+
+
+def test_views(notebook_environment: None, root: Path) -> None:
+    done = Executed(root / "notebooks" / "05_views.ipynb")
+    for source, count in (("red.show", 1), ("slicer.show", 4), ("sn.ViewThumbnails", 4), ("compare.mode", 1)):
+        assert done.data(source, "text/html").count("data:image/png") == count, source
+    assert "nan" not in done.data("compare.mode", "text/html").partition("</figcaption>")[0][-100:]
+    assert done.data("red.field_of_view", "text/plain").endswith("(360.0, 360.0), (1400.0, -500.0))")
+    assert "Four-up" in done.data("sn.LayoutSelector", "text/html")
+    # Bones are brown before the blue background.
+    bones = done.picture('view.look_from("A")').astype(int)
+    assert ((bones[..., 0] - bones[..., 2]) > 20).mean() > 0.1
+    position = re.findall(r"-?[\d.]+", done.data("camera.position", "text/plain"))
+    assert float(position[1]) > 500, "anterior of the chest, mm"
+    assert done.data("picture.array.shape", "text/plain").startswith("((400, 400, 3), dtype('uint8')")
+    # Lungs are bright only in the lungs' window: the mean falls from picture to picture.
+    windows = done.picture("for axis, preset").mean(axis=-1)
+    third = windows.shape[1] // 3
+    lung, abdomen, bone = (windows[40:, number * third : (number + 1) * third].mean() for number in range(3))
+    assert lung > abdomen > bone
+    assert done.picture("rows=2").std() > 30
+    assert done.picture('orientation="Coronal"').std() > 30
+    assert done.picture("checkerboard").std() > 20
+    strict = done.data('privacy="strict"', "text/html")
+    assert "data:image" not in strict
