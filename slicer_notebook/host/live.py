@@ -90,8 +90,8 @@ class _Watcher:
         #: The last `Input` that was done.
         self.input = 0
         self.index = 0
-        #: (index, when it was sent) of what nobody has confirmed.
-        self.unseen: collections.deque[tuple[int, float]] = collections.deque()
+        #: (index, when it was sent, whether without loss) of what nobody has confirmed.
+        self.unseen: collections.deque[tuple[int, float, bool]] = collections.deque()
         #: Since when they owe a word: when the first frame was sent after their last one. None: they owe none.
         self.owing: float | None = None
         #: Which drawing of the view was sent last, and whether without loss.
@@ -108,7 +108,9 @@ class _Watcher:
     def ready(self, now: float) -> bool:
         """Whether a frame may be sent."""
         while self.unseen and now - self.unseen[0][1] > LOST_AFTER:
-            self.unseen.popleft()
+            _, when, lossless = self.unseen.popleft()
+            # Or it is still on its way, by a link that is very slow.
+            self._adapt(now - when, lossless)
         return not self.paused and len(self.unseen) < UNSEEN and not self.asleep(now)
 
     def asleep(self, now: float) -> bool:
@@ -118,13 +120,13 @@ class _Watcher:
     def confirm(self, index: int, now: float) -> None:
         """A frame has arrived."""
         while self.unseen and self.unseen[0][0] <= index:
-            number, when = self.unseen.popleft()
+            number, when, lossless = self.unseen.popleft()
             if number == index:
-                self._adapt(now - when)
+                self._adapt(now - when, lossless)
         self.owing = self.unseen[0][1] if self.unseen else None
 
-    def _adapt(self, seconds: float) -> None:
-        if self.sent_lossless:
+    def _adapt(self, seconds: float, lossless: bool) -> None:
+        if lossless:
             return  # says nothing of the moving ones
         if seconds > _SLOW:
             self.level = min(self.level + 1, len(_LEVELS) - 1)
@@ -367,7 +369,7 @@ class LiveViews:
         watcher.sent, watcher.sent_lossless = shown.drawing, still
         watcher.index += 1
         now = time.monotonic()
-        watcher.unseen.append((watcher.index, now))
+        watcher.unseen.append((watcher.index, now, still))
         watcher.owing = watcher.owing or now
         height, width = shown.pixels.shape[:2]
         frame = messages.Frame(

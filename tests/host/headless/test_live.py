@@ -281,6 +281,21 @@ def test_a_slow_link_gets_smaller_frames_and_a_quick_one_large_ones_again(views:
     assert pixels(last).shape[0] == 256
 
 
+def test_a_link_so_slow_that_frames_count_as_lost_gets_smaller_ones_too(views: LiveViews, loop: Loop) -> None:
+    looker = Looker("a", views)
+    looker.watch()
+    loop.run()
+    looker.seen(looker.wait(1))
+    loop.run(1)
+    for arrived in range(2, 8):
+        # It moves all the time; a frame is on its way for longer than what counts as lost.
+        for number in range(30):
+            looker.input(type="wheel", notches=-1 if number % 2 else 1)
+            loop.run(live.LOST_AFTER / 20)
+        looker.seen(looker.wait(arrived))
+    assert views._watchers["a", 1].level == len(live._LEVELS) - 1
+
+
 def test_a_paused_one_gets_nothing_until_it_looks_again(views: LiveViews, loop: Loop) -> None:
     looker = Looker("a", views)
     looker.watch()
