@@ -300,3 +300,39 @@ def test_views(notebook_environment: None, root: Path) -> None:
     assert done.picture("checkerboard").std() > 20
     strict = done.data('privacy="strict"', "text/html")
     assert "data:image" not in strict
+
+
+def test_the_scene(notebook_environment: None, root: Path) -> None:
+    done = Executed(root / "notebooks" / "07_scene.ipynb")
+    assert done.data("image.GetSize()", "text/plain").startswith("((512, 512, 133), (0.703125, 0.703125, 2.5)")
+    assert done.data("ct.to_xarray()", "text/plain") == "(('j',), 'RAS', 'Hounsfield unit', array([-340.,  -10.]))"
+    same, millilitres = re.findall(r"\((\w+), (\d+)\)", done.data("SimpleITK.BinaryThreshold", "text/plain"))[0]
+    assert same == "True"
+    points = table(done.data("points.to_dataframe()", "text/html"))
+    assert list(points["label"]) == ["right", "left", "back"]
+    # 120 mm apart; the third is 60 mm to the side of both, 100 behind and 30 above.
+    length, angle = map(float, re.findall(r"[\d.]+", done.data("line.length", "text/plain")))
+    assert (length, angle) == (120.0, pytest.approx(2 * np.degrees(np.arctan2(60, np.hypot(100, 30))), abs=0.01))
+    assert "[ True,  True, False]" in done.data("roi.contains", "text/plain")
+    assert "back" in done.data("sn.MarkupsTable", "text/html")
+    assert "data:image/png" in done.data("segmentation.to_models", "text/html")
+    assert done.picture('model.color_by("height"').std() > 20
+    own, moved = positions(done.data("turn.apply", "text/plain"))
+    np.testing.assert_allclose(moved, [-own[1], own[0], own[2] + 10], atol=1e-4)
+    (back,) = positions(done.data("turn.invert", "text/plain"))
+    np.testing.assert_allclose(back, [own[1], -own[0], own[2] - 10], atol=1e-4)
+    (hardened,) = positions(done.data("turn.harden", "text/plain").removesuffix(", [])"))
+    np.testing.assert_array_equal(hardened, back)
+    statistics = table(done.data("statistics = ", "text/html"))
+    assert int(millilitres) == round(float(statistics["volume_cm3"].iloc[-1]))
+    assert done.picture("plot = ").std() > 10
+    assert "by eye" in done.data("note = ", "text/html")
+    tree = done.data("sn.SceneTree", "text/html")
+    assert all(name in tree for name in ("Landmarks", "Bones", "Heart", "Note"))
+    assert "Landmarks" in done.data("chosen = ", "text/html")
+    assert done.data("heard.wait", "text/plain") == "True"
+
+
+def positions(text: str) -> list[npt.NDArray[np.float64]]:
+    """The arrays in what a cell shows."""
+    return [np.array(each.split(","), dtype=np.float64) for each in re.findall(r"array\(\[([^\]]*)\]", text)]
